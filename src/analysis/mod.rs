@@ -1,0 +1,64 @@
+//! Joins the parts of each dump, and compares the dumps of a series. What the window, the console and the reports may see.
+//!
+//! **Invariant:** an [`Analysis`] never changes; a later stage or another set of files makes a new one.
+
+pub mod run;
+pub mod series;
+pub mod snapshot;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::base::ids::DumpIdx;
+use series::group::ProcessGroup;
+use snapshot::Snapshot;
+
+/// Everything known about the files that were opened.
+#[derive(Debug, Clone, Default)]
+pub struct Analysis {
+    /// All dumps that could be read, in time order.
+    pub snapshots: Vec<Arc<Snapshot>>,
+    /// The dumps by process, the group with most dumps first; within a group in time order.
+    pub groups: Vec<ProcessGroup>,
+    /// Files of which nothing can be said, and why, as one line each.
+    pub failures: Vec<Failure>,
+    /// What the reader of the series should know: mixed processes, equal times, copies.
+    pub notes: Vec<Note>,
+}
+
+/// A file that could not be analysed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    pub path: PathBuf,
+    /// What is wrong, where, and what to do; ends with the path.
+    pub text: String,
+}
+
+/// A remark about the series as a whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Note {
+    pub text: String,
+    /// The dumps that it is about.
+    pub dumps: Vec<DumpIdx>,
+}
+
+impl Analysis {
+    pub fn snapshot(&self, dump: DumpIdx) -> Option<&Arc<Snapshot>> {
+        self.snapshots.get(dump.0)
+    }
+
+    /// The group that a dump belongs to.
+    pub fn group_of(&self, dump: DumpIdx) -> Option<&ProcessGroup> {
+        self.groups.iter().find(|group| group.dumps.contains(&dump))
+    }
+
+    /// The group that a report is about: the process with most dumps.
+    pub fn main_group(&self) -> Option<&ProcessGroup> {
+        self.groups.first()
+    }
+
+    /// Whether something was damaged or could not be read: exit code 3.
+    pub fn has_damage(&self) -> bool {
+        !self.failures.is_empty() || self.snapshots.iter().any(|snapshot| snapshot.problems.has_damage())
+    }
+}

@@ -1,0 +1,240 @@
+//! The pipeline in order: files → dumps → snapshots → series.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::base::ids::DumpIdx;
+use crate::base::progress::{Cancelled, Progress};
+use crate::input::dump;
+
+use super::series::group::group_by_process;
+use super::snapshot::{Snapshot, take_snapshot};
+use super::{Analysis, Failure, Note};
+
+const DUMP_EXTENSIONS: [&str; 3] = ["dmp", "mdmp", "hdmp"];
+
+/// Opens files and folders and analyses them as one series. Files that cannot be read become failures; the others are
+/// analysed.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn run(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelled> {
+    progress.start("finding dumps", 0);
+    let mut found = find_files(inputs);
+    progress.start("opening dumps", found.files.len() as u64);
+    let opened: Vec<Result<Snapshot, Failure>> =
+        found.files.par_iter().map(|path| open_one(path, progress)).collect::<Result<_, Cancelled>>()?;
+    let mut snapshots = Vec::new();
+    for result in opened {
+        match result {
+            Ok(snapshot) => snapshots.push(snapshot),
+            Err(failure) => found.failures.push(failure),
+        }
+    }
+    progress.start("comparing dumps", 0);
+    sort_by_time(&mut snapshots);
+    let mut notes = found.notes;
+    let snapshots: Vec<Arc<Snapshot>> = leave_out_copies(snapshots, &mut notes).into_iter().map(Arc::new).collect();
+    let groups = group_by_process(&snapshots);
+    let analysis = Analysis { snapshots, groups, failures: found.failures, notes };
+    progress.check()?;
+    let remarks = remarks(&analysis);
+    Ok(Analysis { notes: analysis.notes.iter().cloned().chain(remarks).collect(), ..analysis })
+}
+
+#[derive(Default)]
+struct FoundFiles {
+    files: Vec<PathBuf>,
+    failures: Vec<Failure>,
+    notes: Vec<Note>,
+}
+
+/// A folder stands for every dump in it, but not for those in its sub-folders.
+fn find_files(inputs: &[PathBuf]) -> FoundFiles {
+    let mut found = FoundFiles::default();
+    let mut seen = BTreeSet::new();
+    for input in inputs {
+        let files = if input.is_dir() { dumps_in_folder(input, &mut found.failures) } else { vec![input.clone()] };
+        for file in files {
+            let canonical = file.canonicalize().unwrap_or_else(|_| file.clone());
+            if seen.insert(canonical) {
+                found.files.push(file);
+            } else {
+                let text = format!("was named more than once and is used once: {}", file.display());
+                found.notes.push(Note { text, dumps: Vec::new() });
+            }
+        }
+    }
+    found
+}
+
+fn dumps_in_folder(folder: &Path, failures: &mut Vec<Failure>) -> Vec<PathBuf> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => {
+            let text = format!("cannot be listed: {error}; check that you may read it: {}", folder.display());
+            failures.push(Failure { path: folder.to_owned(), text });
+            return Vec::new();
+        }
+    };
+    let mut files: Vec<PathBuf> =
+        entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| is_dump_name(path)).collect();
+    files.sort();
+    if files.is_empty() {
+        let text = format!("holds no .dmp, .mdmp or .hdmp file; choose the folder with the dumps: {}", folder.display());
+        failures.push(Failure { path: folder.to_owned(), text });
+    }
+    files
+}
+
+/// Whether a file's extension says that it is a dump.
+pub fn is_dump_name(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| DUMP_EXTENSIONS.contains(&extension.as_str())) && !path.is_dir()
+}
+
+fn open_one(path: &Path, progress: &Progress) -> Result<Result<Snapshot, Failure>, Cancelled> {
+    progress.check()?;
+    // One dump that makes the program stumble must not take the others with it.
+    let result = catch_unwind(AssertUnwindSafe(|| match dump::open(path) {
+        Ok(dump) => take_snapshot(dump, progress).map(Ok),
+        Err(error) => Ok(Err(Failure { path: path.to_owned(), text: error.to_string() })),
+    }));
+    progress.tick(1)?;
+    result.unwrap_or_else(|_| {
+        let text = format!("made dumptrend fail while reading it, please report this: {}", path.display());
+        Ok(Err(Failure { path: path.to_owned(), text }))
+    })
+}
+
+/// By time; dumps without one come last. Of equal times, by name with numbers by value, so that dump-10 follows dump-9.
+fn sort_by_time(snapshots: &mut [Snapshot]) {
+    snapshots.sort_by_cached_key(|snapshot| {
+        (snapshot.time().is_none(), snapshot.time(), natural_key(&snapshot.dump.path.to_string_lossy()))
+    });
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum NamePart {
+    Number(u128),
+    Text(String),
+}
+
+fn natural_key(name: &str) -> Vec<NamePart> {
+    let mut parts = Vec::new();
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        let is_number = first.is_ascii_digit();
+        let end = rest.find(|c: char| c.is_ascii_digit() != is_number).unwrap_or(rest.len());
+        let (part, after) = rest.split_at(end);
+        // A number too long for 128 bits sorts as text.
+        let part = part.parse().ok().filter(|_| is_number).map_or_else(|| NamePart::Text(part.to_lowercase()), NamePart::Number);
+        parts.push(part);
+        rest = after;
+    }
+    parts
+}
+
+/// A copy of a dump would stand in every plot twice.
+fn leave_out_copies(snapshots: Vec<Snapshot>, notes: &mut Vec<Note>) -> Vec<Snapshot> {
+    let mut kept: Vec<Snapshot> = Vec::new();
+    for snapshot in snapshots {
+        let twin = kept.iter().find(|other| other.dump.fingerprint == snapshot.dump.fingerprint);
+        if let Some(twin) = twin {
+            let text = format!("is a copy of {} and left out: {}", twin.file_name(), snapshot.dump.path.display());
+            notes.push(Note { text, dumps: Vec::new() });
+        } else {
+            kept.push(snapshot);
+        }
+    }
+    kept
+}
+
+fn remarks(analysis: &Analysis) -> Vec<Note> {
+    let mut notes = Vec::new();
+    if analysis.groups.len() > 1 {
+        let names: Vec<String> = analysis.groups.iter().map(|group| group_text(group, analysis)).collect();
+        notes.push(Note {
+            text: format!(
+                "these dumps are of {} processes, which are compared each for itself: {}",
+                analysis.groups.len(),
+                names.join("; ")
+            ),
+            dumps: (0..analysis.snapshots.len()).map(DumpIdx).collect(),
+        });
+    }
+    for group in &analysis.groups {
+        notes.extend(equal_time_notes(group.dumps.as_slice(), analysis));
+        notes.extend(mixed_width_note(group.dumps.as_slice(), analysis));
+    }
+    notes
+}
+
+fn group_text(group: &super::series::group::ProcessGroup, analysis: &Analysis) -> String {
+    let image = group.identity.image.as_deref().unwrap_or("unknown image");
+    let pid = group.identity.pid.map_or_else(|| "pid unknown".to_owned(), |pid| format!("pid {pid}"));
+    let created =
+        group.identity.created.map_or_else(String::new, |created| format!(", started {} UTC", created.table_text()));
+    format!("{image} ({pid}{created}): {}", dump_names(&group.dumps, analysis))
+}
+
+fn dump_names(dumps: &[DumpIdx], analysis: &Analysis) -> String {
+    const MOST_NAMES: usize = 4;
+    let mut names: Vec<String> = dumps
+        .iter()
+        .take(MOST_NAMES)
+        .filter_map(|dump| analysis.snapshot(*dump).map(|snapshot| snapshot.file_name()))
+        .collect();
+    if dumps.len() > MOST_NAMES {
+        names.push(format!("and {} more", dumps.len() - MOST_NAMES));
+    }
+    names.join(", ")
+}
+
+fn equal_time_notes(dumps: &[DumpIdx], analysis: &Analysis) -> Vec<Note> {
+    let mut by_time: BTreeMap<_, Vec<DumpIdx>> = BTreeMap::new();
+    for dump in dumps {
+        if let Some(time) = analysis.snapshot(*dump).and_then(|snapshot| snapshot.time()) {
+            by_time.entry(time).or_default().push(*dump);
+        }
+    }
+    by_time
+        .into_iter()
+        .filter(|(_, dumps)| dumps.len() > 1)
+        .map(|(time, dumps)| Note {
+            text: format!(
+                "have the same time, {} UTC, and are in the order of their names: {}",
+                time.table_text(),
+                dump_names(&dumps, analysis)
+            ),
+            dumps,
+        })
+        .collect()
+}
+
+fn mixed_width_note(dumps: &[DumpIdx], analysis: &Analysis) -> Option<Note> {
+    let widths: BTreeSet<_> =
+        dumps.iter().filter_map(|dump| analysis.snapshot(*dump)).map(|snapshot| snapshot.pointer_width()).collect();
+    (widths.len() > 1).then(|| Note {
+        text: "some dumps of this process were written by a 32-bit tool and see only its 32-bit half; compare their totals \
+               with each other only"
+            .to_owned(),
+        dumps: dumps.to_vec(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_sort_with_numbers_by_value() {
+        let mut names = ["dump-10.dmp", "dump-9.dmp", "Dump-1.dmp"];
+        names.sort_by_cached_key(|name| natural_key(name));
+        assert_eq!(names, ["Dump-1.dmp", "dump-9.dmp", "dump-10.dmp"]);
+    }
+}

@@ -1,0 +1,8 @@
+//! Comparison of the dumps of a series. Pure: snapshots in, values out.
+
+pub mod allocations;
+pub mod delta;
+pub mod equal_sizes;
+pub mod group;
+pub mod threads;
+pub mod trend;

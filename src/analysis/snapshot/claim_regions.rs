@@ -1,0 +1,107 @@
+//! Who says that a range of memory is his: PEB, TEBs, stacks, heaps, and what the PEB points at.
+
+use std::collections::BTreeMap;
+
+use crate::base::addr::{Va, VaRange};
+use crate::input::dump::Dump;
+use crate::process::heap::extent::HeapKind;
+use crate::process::peb::Peb;
+use crate::process::regions::claims::{Claim, ClaimMap, Rank};
+use crate::process::regions::usage::{HeapPart, Owner, Usage};
+use crate::process::threads::teb::Teb;
+
+use super::ProcessHeap;
+
+const PAGE_BYTES: u64 = 0x1000;
+/// KUSER_SHARED_DATA lies here in every process of every Windows NT.
+const USER_SHARED_DATA: Va = Va(0x7ffe_0000);
+/// Far above what the linker's /STACK can ask for in practice; larger bounds come from a damaged TEB.
+const MAX_STACK_BYTES: u64 = 8 << 30;
+
+/// All claims of one process.
+pub(super) fn claim_regions(dump: &Dump, pebs: &[Peb], tebs: &[Teb], heaps: &[ProcessHeap]) -> ClaimMap {
+    let allocations = Allocations::new(dump);
+    let mut claims = Vec::new();
+    for peb in pebs {
+        claims.push(Claim {
+            range: VaRange::from_size(peb.base, PAGE_BYTES),
+            usage: Usage::Peb,
+            owner: Owner::Process { width: peb.width },
+            rank: Rank::Peb,
+        });
+        for (va, name) in &peb.pointed_at {
+            claims.push(pointed_at(*va, name, &allocations));
+        }
+    }
+    claims.push(pointed_at(USER_SHARED_DATA, "User Shared Data", &allocations));
+    for teb in tebs {
+        let owner = Owner::Thread { tid: teb.tid, width: teb.width };
+        claims.push(Claim { range: teb.range(), usage: Usage::Teb, owner, rank: Rank::Teb });
+        if let Some(stack) = teb.stack.filter(|stack| stack.size_bytes() <= MAX_STACK_BYTES) {
+            claims.push(Claim { range: whole_pages(stack), usage: Usage::Stack, owner, rank: Rank::Stack });
+        }
+    }
+    for heap in heaps {
+        claims.extend(heap_claims(heap, &allocations));
+    }
+    ClaimMap::new(claims)
+}
+
+/// The 64-bit stack of a WOW64 thread begins below its last page's end: what lies above is the saved 32-bit context (seen
+/// on build 7601, StackBase 8fd20 hexadecimal). The page belongs to the stack all the same.
+fn whole_pages(range: VaRange) -> VaRange {
+    let start = range.start.0 & !(PAGE_BYTES - 1);
+    VaRange::from_size(Va(start), (range.end.0 - start).next_multiple_of(PAGE_BYTES))
+}
+
+fn heap_claims(heap: &ProcessHeap, allocations: &Allocations) -> Vec<Claim> {
+    let extent = &heap.extent;
+    let usage = if extent.kind == HeapKind::PageHeap { Usage::PageHeap } else { Usage::Heap };
+    // Where no memory info list tells how far an allocation goes, a heap's first page is all that is certain.
+    let parts = extent
+        .segments
+        .iter()
+        .map(|va| (*va, HeapPart::Segment))
+        .chain(extent.large_blocks.iter().map(|va| (*va, HeapPart::LargeBlock)));
+    parts
+        .map(|(va, part)| Claim {
+            range: allocations.containing(va).unwrap_or_else(|| VaRange::from_size(va, PAGE_BYTES)),
+            usage,
+            owner: Owner::Heap { heap: heap.index, handle: extent.base, width: extent.width, part },
+            rank: Rank::Heap,
+        })
+        .collect()
+}
+
+fn pointed_at(va: Va, name: &'static str, allocations: &Allocations) -> Claim {
+    Claim {
+        range: allocations.containing(va).unwrap_or_else(|| VaRange::from_size(va, PAGE_BYTES)),
+        usage: Usage::Other,
+        owner: Owner::Named(name),
+        rank: Rank::PointedAt,
+    }
+}
+
+/// The extent of each allocation, by its base.
+struct Allocations {
+    by_base: BTreeMap<Va, VaRange>,
+}
+
+impl Allocations {
+    fn new(dump: &Dump) -> Self {
+        const MEM_FREE: u32 = 0x1_0000;
+        let mut by_base: BTreeMap<Va, VaRange> = BTreeMap::new();
+        for record in dump.memory_info.iter().flatten().filter(|record| record.state != MEM_FREE) {
+            let range = VaRange::from_size(record.base, record.size_bytes);
+            // A region that does not lie behind its allocation base is damage; it stands for itself.
+            let base = record.allocation_base.min(record.base);
+            let whole = by_base.entry(base).or_insert(VaRange { start: base, end: range.end });
+            whole.end = whole.end.max(range.end);
+        }
+        Self { by_base }
+    }
+
+    fn containing(&self, va: Va) -> Option<VaRange> {
+        self.by_base.range(..=va).next_back().map(|(_, range)| *range).filter(|range| range.contains(va))
+    }
+}

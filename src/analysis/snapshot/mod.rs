@@ -1,0 +1,257 @@
+//! One dump with all its parts joined.
+
+mod claim_regions;
+
+use crate::base::addr::{PointerWidth, Va};
+use crate::base::ids::{HeapIdx, ModuleIdx};
+use crate::base::printable::file_name;
+use crate::base::problems::Problems;
+use crate::base::progress::{Cancelled, Progress};
+use crate::base::time::UtcTime;
+use crate::input::dump::Dump;
+use crate::input::dump::system::Architecture;
+use crate::process::heap::extent::{HeapExtent, read_extent};
+use crate::process::peb::{Peb, read_peb};
+use crate::process::regions::AddressSpace;
+use crate::process::regions::usage::Usage;
+use crate::process::regions::map::{ModuleRange, map_from_memory_info, map_from_memory_ranges};
+use crate::process::threads::cpu_times::{CpuTimes, cpu_times};
+use crate::process::threads::teb::{Teb, read_teb, read_wow64_teb};
+
+/// One dump: the records of its streams, and what was decoded from the memory in it.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub dump: Dump,
+    pub identity: ProcessIdentity,
+    /// Whether the process is 32-bit on a 64-bit Windows, seen from a 64-bit dump.
+    pub is_wow64: bool,
+    pub pebs: Vec<Peb>,
+    pub tebs: Vec<Teb>,
+    pub threads: Vec<Thread>,
+    /// Heaps of all PEBs, 64-bit first.
+    pub heaps: Vec<ProcessHeap>,
+    pub address_space: AddressSpace,
+    pub problems: Problems,
+}
+
+/// What tells one process from another; parts that the dump does not have are `None`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ProcessIdentity {
+    pub image: Option<String>,
+    pub pid: Option<u32>,
+    pub created: Option<UtcTime>,
+}
+
+/// One thread, joined from the thread list, thread info and names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Thread {
+    pub tid: u32,
+    pub name: Option<String>,
+    pub created: Option<UtcTime>,
+    pub times: CpuTimes,
+    pub start_address: Option<Va>,
+    pub teb: Option<Va>,
+    pub suspend_count: Option<u32>,
+    pub has_exited: bool,
+}
+
+/// One entry of a PEB's heap list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProcessHeap {
+    pub index: HeapIdx,
+    pub extent: HeapExtent,
+}
+
+impl Snapshot {
+    /// When the dump was written.
+    pub fn time(&self) -> Option<UtcTime> {
+        self.dump.header.time
+    }
+
+    /// The file's name, made safe to show.
+    pub fn file_name(&self) -> String {
+        let name = self.dump.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        crate::base::printable::printable(&name)
+    }
+
+    /// The bitness in which this dump's addresses are shown: 32 when nothing in it is 64-bit.
+    pub fn pointer_width(&self) -> PointerWidth {
+        self.dump
+            .system
+            .as_ref()
+            .map_or(PointerWidth::Bits64, |system| system.architecture.pointer_width())
+    }
+
+    /// The PEB that the program itself sees: the 32-bit one of a WOW64 process.
+    pub fn main_peb(&self) -> Option<&Peb> {
+        let wanted = if self.is_wow64 { PointerWidth::Bits32 } else { self.pointer_width() };
+        self.pebs.iter().find(|peb| peb.width == wanted).or_else(|| self.pebs.first())
+    }
+
+    pub fn module_name(&self, module: ModuleIdx) -> Option<&str> {
+        self.dump.modules.as_ref()?.get(module.0).map(|module| module.file_name())
+    }
+
+    pub fn thread_index(&self, tid: u32) -> Option<usize> {
+        self.threads.iter().position(|thread| thread.tid == tid)
+    }
+}
+
+/// Joins what one dump says.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn take_snapshot(dump: Dump, progress: &Progress) -> Result<Snapshot, Cancelled> {
+    let mut problems = dump.problems.clone();
+    let (tebs, is_wow64) = read_tebs(&dump, progress)?;
+    let pebs = read_pebs(&dump, &tebs, &mut problems);
+    let heaps = read_heaps(&dump, &pebs, &mut problems, progress)?;
+    let claims = claim_regions::claim_regions(&dump, &pebs, &tebs, &heaps);
+    progress.check()?;
+    let modules: Vec<ModuleRange> = dump
+        .modules
+        .iter()
+        .flatten()
+        .enumerate()
+        .map(|(index, module)| ModuleRange { module: ModuleIdx(index), range: module.range() })
+        .collect();
+    let unknown_uses = unknown_uses(&pebs, &tebs, &heaps);
+    let address_space = match &dump.memory_info {
+        Some(records) if !records.is_empty() => map_from_memory_info(records, &modules, &claims, &unknown_uses, &mut problems),
+        _ => map_from_memory_ranges(
+            dump.memory.ranges().iter().map(|range| range.range),
+            &modules,
+            &claims,
+            &unknown_uses,
+            dump.header.has_full_memory() && !dump.problems.has_damage(),
+        ),
+    };
+    progress.check()?;
+    Ok(Snapshot {
+        identity: identify(&dump, &pebs, is_wow64),
+        threads: join_threads(&dump),
+        is_wow64,
+        pebs,
+        tebs,
+        heaps,
+        address_space,
+        problems,
+        dump,
+    })
+}
+
+/// TEBs of all threads in both bitnesses, and whether any thread has two.
+fn read_tebs(dump: &Dump, progress: &Progress) -> Result<(Vec<Teb>, bool), Cancelled> {
+    let architecture = dump.system.as_ref().map_or(Architecture::X64, |system| system.architecture);
+    let width = architecture.pointer_width();
+    let mut bases: Vec<Va> = dump.threads.iter().flatten().map(|thread| thread.teb).collect();
+    bases.sort_unstable();
+    bases.dedup();
+    let (mut tebs, mut is_wow64) = (Vec::new(), false);
+    for base in bases {
+        progress.check()?;
+        let Some(teb) = read_teb(&dump.memory, base, width) else { continue };
+        let second = (width == PointerWidth::Bits64).then(|| read_wow64_teb(&dump.memory, &teb)).flatten();
+        is_wow64 |= second.is_some();
+        tebs.push(teb);
+        tebs.extend(second);
+    }
+    Ok((tebs, is_wow64))
+}
+
+/// The PEBs that the TEBs point at, 64-bit first.
+fn read_pebs(dump: &Dump, tebs: &[Teb], problems: &mut Problems) -> Vec<Peb> {
+    let mut places: Vec<(PointerWidth, Va)> = tebs.iter().map(|teb| (teb.width, teb.peb)).collect();
+    places.sort_by_key(|(width, va)| (std::cmp::Reverse(*width), *va));
+    places.dedup();
+    // One PEB for each bitness is all that a process has; damaged TEBs may point anywhere.
+    let mut pebs: Vec<Peb> = Vec::new();
+    for (width, va) in places {
+        if pebs.iter().any(|peb| peb.width == width) {
+            problems.damage(format!("PEB at {va}"), "is a second one of its bitness; the first is used");
+            continue;
+        }
+        match read_peb(&dump.memory, va, width, problems) {
+            Some(peb) => pebs.push(peb),
+            None => problems.missing(format!("PEB at {va}"), "is not in the dump: flags, heaps and environment are not known"),
+        }
+    }
+    if tebs.is_empty() && dump.threads.as_ref().is_some_and(|threads| !threads.is_empty()) {
+        problems.missing("TEBs", "are not in the dump: the PEB, stack bounds and heaps are not known");
+    }
+    pebs
+}
+
+/// Uses whose structures the dump does not hold. The stack trace database is not decoded by this version.
+fn unknown_uses(pebs: &[Peb], tebs: &[Teb], heaps: &[ProcessHeap]) -> Vec<Usage> {
+    let mut unknown = vec![Usage::StackTraceDatabase];
+    if tebs.is_empty() {
+        unknown.extend([Usage::Stack, Usage::Teb]);
+    }
+    if pebs.is_empty() {
+        unknown.extend([Usage::Peb, Usage::Other]);
+    }
+    if heaps.is_empty() {
+        // Every Windows process has a heap: an empty list is one that could not be read.
+        unknown.extend([Usage::Heap, Usage::PageHeap]);
+    }
+    unknown
+}
+
+fn read_heaps(
+    dump: &Dump,
+    pebs: &[Peb],
+    problems: &mut Problems,
+    progress: &Progress,
+) -> Result<Vec<ProcessHeap>, Cancelled> {
+    let mut heaps = Vec::new();
+    for peb in pebs {
+        for (index, base) in peb.heaps.iter().enumerate() {
+            progress.check()?;
+            let extent = read_extent(&dump.memory, *base, peb.width, problems);
+            heaps.push(ProcessHeap { index: HeapIdx(index), extent });
+        }
+    }
+    Ok(heaps)
+}
+
+/// The image is the PEB's, else the first module's: Windows loads the program before anything else.
+fn identify(dump: &Dump, pebs: &[Peb], is_wow64: bool) -> ProcessIdentity {
+    let wanted = if is_wow64 { PointerWidth::Bits32 } else { PointerWidth::Bits64 };
+    let peb = pebs.iter().find(|peb| peb.width == wanted).or_else(|| pebs.first());
+    let modules = dump.modules.as_deref().unwrap_or_default();
+    let by_base = peb.and_then(|peb| modules.iter().find(|module| module.base == peb.image_base));
+    let by_parameters = peb
+        .and_then(|peb| peb.parameters.as_ref()?.image_path.as_deref())
+        .map(file_name)
+        .filter(|name| !name.is_empty());
+    let module_name = by_base.or_else(|| modules.first()).and_then(|module| module.path.as_deref()).map(file_name);
+    ProcessIdentity {
+        image: by_base.and(module_name).or(by_parameters).or(module_name).map(str::to_owned),
+        pid: dump.misc.as_ref().and_then(|misc| misc.pid),
+        created: dump.misc.as_ref().and_then(|misc| misc.process_created),
+    }
+}
+
+fn join_threads(dump: &Dump) -> Vec<Thread> {
+    let infos: std::collections::BTreeMap<u32, _> =
+        dump.thread_infos.iter().flatten().map(|info| (info.tid, info)).collect();
+    let listed: Vec<_> = dump.threads.iter().flatten().collect();
+    let listed_tids: std::collections::BTreeSet<u32> = listed.iter().map(|thread| thread.tid).collect();
+    let only_in_infos = infos.keys().filter(|tid| !listed_tids.contains(tid)).map(|tid| (*tid, None));
+    let all = listed.iter().map(|thread| (thread.tid, Some(*thread))).chain(only_in_infos);
+    all.map(|(tid, thread)| {
+        let info = infos.get(&tid);
+        Thread {
+            tid,
+            name: dump.thread_names.get(&tid).cloned(),
+            created: info.and_then(|info| info.created),
+            times: info.map(|info| cpu_times(info, dump.header.time)).unwrap_or_default(),
+            start_address: info.map(|info| info.start_address).filter(|va| !va.is_null()),
+            teb: thread.map(|thread| thread.teb).filter(|va| !va.is_null()),
+            suspend_count: thread.map(|thread| thread.suspend_count),
+            has_exited: info.is_some_and(|info| info.has_exited()),
+        }
+    })
+    .collect()
+}

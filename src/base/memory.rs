@@ -1,0 +1,41 @@
+//! The memory of the dumped process, read by address.
+
+use super::addr::{PointerWidth, Va};
+use super::bytes;
+
+/// Memory of the dumped process. Decoders get this and nothing else, so that a test can hand them a few bytes.
+pub trait ReadMemory: Send + Sync {
+    /// The bytes that lie in the dump without a gap from `va` on, at most `length` of them. Empty where the dump has none.
+    /// Borrowed from the mapped file: nothing is copied.
+    fn bytes_at(&self, va: Va, length: u64) -> &[u8];
+}
+
+/// Exactly `length` bytes, or `None` when the dump does not hold them all.
+pub fn slice_at(memory: &dyn ReadMemory, va: Va, length: u64) -> Option<&[u8]> {
+    let found = memory.bytes_at(va, length);
+    (found.len() as u64 == length).then_some(found)
+}
+
+pub fn u8_at(memory: &dyn ReadMemory, va: Va) -> Option<u8> {
+    bytes::u8_at(slice_at(memory, va, 1)?, 0)
+}
+
+pub fn u16_at(memory: &dyn ReadMemory, va: Va) -> Option<u16> {
+    bytes::u16_at(slice_at(memory, va, 2)?, 0)
+}
+
+pub fn u32_at(memory: &dyn ReadMemory, va: Va) -> Option<u32> {
+    bytes::u32_at(slice_at(memory, va, 4)?, 0)
+}
+
+pub fn u64_at(memory: &dyn ReadMemory, va: Va) -> Option<u64> {
+    bytes::u64_at(slice_at(memory, va, 8)?, 0)
+}
+
+/// A pointer of the given width.
+pub fn pointer_at(memory: &dyn ReadMemory, va: Va, width: PointerWidth) -> Option<Va> {
+    match width {
+        PointerWidth::Bits32 => u32_at(memory, va).map(|value| Va(u64::from(value))),
+        PointerWidth::Bits64 => u64_at(memory, va).map(Va),
+    }
+}

@@ -1,0 +1,13 @@
+//! Words that every layer speaks. Imports nothing else of ours.
+//!
+//! **Invariant:** no file is opened here, and no layout of Windows is known here.
+
+pub mod addr;
+pub mod bytes;
+pub mod ids;
+pub mod memory;
+pub mod printable;
+pub mod problems;
+pub mod progress;
+pub mod time;
+pub mod units;

@@ -1,0 +1,94 @@
+//! Points in time as dumps hold them, always UTC.
+
+use std::fmt;
+
+/// 100 ns intervals between 1601-01-01 (FILETIME's epoch) and 1970-01-01 (Unix's).
+const UNIX_EPOCH_AS_FILETIME: i128 = 116_444_736_000_000_000;
+
+/// A point in time: nanoseconds since 1970-01-01 UTC.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct UtcTime {
+    pub unix_ns: i128,
+}
+
+impl UtcTime {
+    /// From `time_t` seconds. 0 means "not set" in every structure that we read.
+    pub fn from_unix_seconds(seconds: u32) -> Option<Self> {
+        (seconds != 0).then(|| Self { unix_ns: i128::from(seconds) * 1_000_000_000 })
+    }
+
+    /// From a FILETIME (100 ns since 1601). 0 means "not set".
+    pub fn from_filetime(filetime: u64) -> Option<Self> {
+        (filetime != 0).then(|| Self { unix_ns: (i128::from(filetime) - UNIX_EPOCH_AS_FILETIME) * 100 })
+    }
+
+    /// Nanoseconds from `earlier` to this time; negative when it lies before.
+    pub const fn ns_since(self, earlier: Self) -> i128 {
+        self.unix_ns - earlier.unix_ns
+    }
+
+    fn calendar(self) -> Option<time::OffsetDateTime> {
+        time::OffsetDateTime::from_unix_timestamp_nanos(self.unix_ns).ok()
+    }
+
+    /// `2011-05-14 20:13:05`, without the zone, for tables that say UTC in their head.
+    pub fn table_text(self) -> String {
+        self.calendar().map_or_else(
+            || "out of range".to_owned(),
+            |t| {
+                let (month, second) = (u8::from(t.month()), t.second());
+                format!("{:04}-{month:02}-{:02} {:02}:{:02}:{second:02}", t.year(), t.day(), t.hour(), t.minute())
+            },
+        )
+    }
+
+    /// `20:13`, for axes.
+    pub fn clock_text(self) -> String {
+        self.calendar().map_or_else(String::new, |t| format!("{:02}:{:02}", t.hour(), t.minute()))
+    }
+
+    /// `05-14 20:13`, for axes that span days.
+    pub fn day_clock_text(self) -> String {
+        self.calendar().map_or_else(String::new, |t| {
+            format!("{:02}-{:02} {:02}:{:02}", u8::from(t.month()), t.day(), t.hour(), t.minute())
+        })
+    }
+}
+
+/// RFC 3339: `2011-05-14T20:13:05Z`, with the fraction only where there is one.
+impl fmt::Display for UtcTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(t) = self.calendar() else { return f.write_str("out of range") };
+        let (month, day) = (u8::from(t.month()), t.day());
+        write!(f, "{:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", t.year(), t.hour(), t.minute(), t.second())?;
+        if t.nanosecond() != 0 {
+            let fraction = format!("{:09}", t.nanosecond());
+            write!(f, ".{}", fraction.trim_end_matches('0'))?;
+        }
+        f.write_str("Z")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_epochs_meet() {
+        let from_unix = UtcTime::from_unix_seconds(1_305_404_005);
+        let from_filetime = UtcTime::from_filetime(129_498_776_050_000_000);
+        assert_eq!(from_unix, from_filetime);
+        assert_eq!(from_unix.map(|t| t.to_string()).as_deref(), Some("2011-05-14T20:13:25Z"));
+    }
+
+    #[test]
+    fn zero_is_not_a_time() {
+        assert_eq!(UtcTime::from_filetime(0), None);
+        assert_eq!(UtcTime::from_unix_seconds(0), None);
+    }
+
+    #[test]
+    fn the_largest_filetime_does_not_panic() {
+        assert_eq!(UtcTime::from_filetime(u64::MAX).map(|t| t.to_string()).as_deref(), Some("out of range"));
+    }
+}

@@ -1,0 +1,121 @@
+//! The command line of the console program.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::report::csv::CsvTable;
+use crate::sample::Variant;
+
+/// Shows what grew over a series of Windows process memory dumps.
+///
+/// Exit codes: 0 done, 1 nothing could be analysed, 2 wrong use, 3 analysed with damage.
+#[derive(Parser, Debug)]
+#[command(name = "dumptrend-cli", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Analyse dumps as one series and print a report.
+    Report(ReportArguments),
+    /// Write the sample series: six dumps of one run of AllocFree.exe.
+    Sample(SampleArguments),
+}
+
+#[derive(Args, Debug)]
+pub struct ReportArguments {
+    /// Dumps, and folders that hold them (.dmp, .mdmp, .hdmp).
+    pub inputs: Vec<PathBuf>,
+    /// Analyse the built-in sample series.
+    #[arg(long, conflicts_with = "inputs")]
+    pub sample: bool,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Which table a CSV report holds; regions and threads are those of the last dump.
+    #[arg(long, value_enum, default_value_t = Table::Uses)]
+    pub table: Table,
+    /// Write to a file instead of standard output.
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    /// Compare with this dump, by its number in time order, instead of the first.
+    #[arg(long, value_name = "N")]
+    pub baseline: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+    Csv,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Table {
+    Dumps,
+    Uses,
+    Regions,
+    Threads,
+}
+
+impl From<Table> for CsvTable {
+    fn from(table: Table) -> Self {
+        match table {
+            Table::Dumps => Self::Dumps,
+            Table::Uses => Self::Uses,
+            Table::Regions => Self::Regions,
+            Table::Threads => Self::Threads,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct SampleArguments {
+    /// The folder to write to; it is made when it is not there.
+    pub folder: PathBuf,
+    /// Which sample.
+    #[arg(long, value_name = "NAME", default_value = "series", value_parser = parse_variant)]
+    pub variant: Variant,
+    /// Make each dump this large, for measuring: bytes, or with K, M or G. The files are sparse.
+    #[arg(long, value_name = "BYTES_PER_DUMP", value_parser = parse_size)]
+    pub size: Option<u64>,
+}
+
+fn parse_variant(name: &str) -> Result<Variant, String> {
+    Variant::parse(name).ok_or_else(|| {
+        let names: Vec<&str> = Variant::ALL.iter().map(|variant| variant.name()).collect();
+        format!("there is {}", names.join(", "))
+    })
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.char_indices().last() {
+        Some((at, 'K' | 'k')) => (&text[..at], 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 30),
+        _ => (text, 0),
+    };
+    let number: u64 = digits.parse().map_err(|error| format!("{error}"))?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_take_units() {
+        assert_eq!(parse_size("4G"), Ok(4 << 30));
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert!(parse_size("99999999999G").is_err());
+        assert!(parse_size("").is_err());
+    }
+}

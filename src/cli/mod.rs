@@ -1,0 +1,208 @@
+//! The console program: options → analysis → report. Results on standard output, progress on standard error.
+
+mod args;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::analysis::run::run as analyse;
+use crate::analysis::{Analysis, Failure};
+use crate::base::ids::DumpIdx;
+use crate::base::progress::{Cancelled, Progress};
+use crate::report::csv::csv_report;
+use crate::report::json::json_report;
+use crate::report::text::text_report;
+use crate::sample::{SampleError, SampleOptions, Variant, write_sample};
+
+use args::{Arguments, Command, Format, ReportArguments, SampleArguments};
+
+/// What the program's exit code says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    Done,
+    NothingAnalysed,
+    WrongUse,
+    Damaged,
+}
+
+impl Outcome {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::NothingAnalysed => 1,
+            Self::WrongUse => 2,
+            Self::Damaged => 3,
+        }
+    }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(outcome.code())
+    }
+}
+
+/// Runs the console program with the process's arguments.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Asking for help is no wrong use.
+            let outcome = if error.use_stderr() { Outcome::WrongUse } else { Outcome::Done };
+            drop(error.print());
+            return outcome.into();
+        }
+    };
+    let progress = Progress::default();
+    let to_cancel = progress.clone();
+    if let Err(error) = ctrlc::set_handler(move || to_cancel.cancel()) {
+        eprintln!("dumptrend-cli: Ctrl+C will not stop cleanly: {error}");
+    }
+    let outcome = match arguments.command {
+        Command::Report(report) => run_report(&report, &progress),
+        Command::Sample(sample) => run_sample(&sample, &progress),
+    };
+    outcome.unwrap_or_else(|message| {
+        eprintln!("dumptrend-cli: {message}");
+        Outcome::NothingAnalysed
+    })
+    .into()
+}
+
+fn run_report(arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, String> {
+    if arguments.sample {
+        let folder = sample_folder();
+        let files = write_sample_series(&folder, progress)?;
+        return report_on(&files, arguments, progress);
+    }
+    if arguments.inputs.is_empty() {
+        eprintln!("dumptrend-cli: name the dumps or the folder that holds them, or use --sample");
+        return Ok(Outcome::WrongUse);
+    }
+    report_on(&arguments.inputs, arguments, progress)
+}
+
+/// Prints the text report of some files, for a window that found no display.
+pub fn print_text_report(inputs: &[PathBuf]) -> ExitCode {
+    let arguments = ReportArguments {
+        inputs: Vec::new(),
+        sample: false,
+        format: Format::Text,
+        table: args::Table::Uses,
+        output: None,
+        baseline: None,
+    };
+    let outcome = report_on(inputs, &arguments, &Progress::default());
+    outcome.unwrap_or_else(|message| {
+        eprintln!("dumptrend: {message}");
+        Outcome::NothingAnalysed
+    })
+    .into()
+}
+
+/// Writes the sample series where a start without a folder finds it again.
+///
+/// # Errors
+/// The reason as one line.
+pub fn write_sample_series(folder: &Path, progress: &Progress) -> Result<Vec<PathBuf>, String> {
+    let options = SampleOptions { variant: Variant::Series, size_bytes_per_dump: None };
+    write_sample(folder, &options, progress).map_err(|error| error.to_string())
+}
+
+/// A folder of its own for this version's sample in the system's temporary folder.
+pub fn sample_folder() -> PathBuf {
+    std::env::temp_dir().join(format!("dumptrend-sample-{}", env!("CARGO_PKG_VERSION")))
+}
+
+fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, String> {
+    let analysis = Arc::new(with_progress_line(progress, || analyse(inputs, progress)).map_err(|error| error.to_string())?);
+    print_failures(&analysis.failures);
+    if analysis.snapshots.is_empty() {
+        return Ok(Outcome::NothingAnalysed);
+    }
+    let baseline = match arguments.baseline {
+        None => None,
+        Some(number) if (1..=analysis.snapshots.len()).contains(&number) => Some(DumpIdx(number - 1)),
+        Some(number) => {
+            eprintln!("dumptrend-cli: there is no dump {number}: the series has {} dumps", analysis.snapshots.len());
+            return Ok(Outcome::WrongUse);
+        }
+    };
+    let text = render(&analysis, arguments, baseline)?;
+    write_result(&text, arguments.output.as_deref())?;
+    Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
+}
+
+fn render(analysis: &Arc<Analysis>, arguments: &ReportArguments, baseline: Option<DumpIdx>) -> Result<String, String> {
+    match arguments.format {
+        Format::Text => Ok(text_report(analysis, baseline)),
+        Format::Json => json_report(analysis).map_err(|error| error.to_string()),
+        Format::Csv => Ok(csv_report(analysis, arguments.table.into(), baseline)),
+    }
+}
+
+fn print_failures(failures: &[Failure]) {
+    for failure in failures {
+        eprintln!("dumptrend: {}", failure.text);
+    }
+}
+
+/// Writes to a file, which appears whole or not at all, or to standard output.
+fn write_result(text: &str, output: Option<&Path>) -> Result<(), String> {
+    let Some(path) = output else {
+        return match std::io::stdout().write_all(text.as_bytes()) {
+            // The reader of a pipe may have seen enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(|error| format!("cannot write the report: {error}")),
+        };
+    };
+    crate::report::file::write_whole(path, text.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn run_sample(arguments: &SampleArguments, progress: &Progress) -> Result<Outcome, String> {
+    let options = SampleOptions { variant: arguments.variant, size_bytes_per_dump: arguments.size };
+    let written = with_progress_line(progress, || write_sample(&arguments.folder, &options, progress));
+    match written {
+        Ok(files) => {
+            for file in files {
+                println!("{}", file.display());
+            }
+            Ok(Outcome::Done)
+        }
+        Err(SampleError::Cancelled) => Err(Cancelled.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Shows on a terminal's standard error how far the work is; a file or pipe gets nothing.
+fn with_progress_line<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
+    if !std::io::stderr().is_terminal() {
+        return work();
+    }
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let watched = progress.clone();
+    let printer = std::thread::Builder::new().name("progress line".to_owned()).spawn(move || {
+        let mut is_shown = false;
+        // Short work ends before the first line.
+        while stopped.recv_timeout(Duration::from_millis(250)).is_err_and(|e| e == std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let view = watched.view();
+            let amount = if view.total > 0 { format!(" {} of {}", view.done, view.total) } else { String::new() };
+            eprint!("\r\x1b[K{}{amount}", view.stage);
+            is_shown = true;
+        }
+        if is_shown {
+            eprint!("\r\x1b[K");
+        }
+    });
+    let result = work();
+    drop(stop);
+    if let Ok(printer) = printer {
+        drop(printer.join());
+    }
+    result
+}

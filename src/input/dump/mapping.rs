@@ -1,0 +1,43 @@
+//! The bytes of a file, mapped into memory. The package's only `unsafe`.
+
+use std::fs::File;
+use std::io;
+use std::ops::Deref;
+use std::path::Path;
+
+/// A whole file as a slice of bytes, read from disk page by page as it is touched.
+#[derive(Debug)]
+pub enum Mapping {
+    File(memmap2::Mmap),
+    /// Bytes that are already in memory: tests and fuzzing.
+    Bytes(Vec<u8>),
+}
+
+impl Mapping {
+    /// Maps `path` for reading. An empty file gives an empty mapping.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        if file.metadata()?.len() == 0 {
+            return Ok(Self::Bytes(Vec::new()));
+        }
+        map(&file).map(Self::File)
+    }
+}
+
+#[expect(unsafe_code, reason = "mapping a file is unsafe by nature; everything else goes through this one function")]
+fn map(file: &File) -> io::Result<memmap2::Mmap> {
+    // SAFETY: the mapping is private to this process and read-only. Another process that shortens the file while it is
+    // open can make a later read fault; a copy would cost the size of the dump, which this program exists to avoid.
+    unsafe { memmap2::Mmap::map(file) }
+}
+
+impl Deref for Mapping {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::File(map) => map,
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Facts turned into rows, text and chart points. The window, the console and the reports all show these, so that they
+//! cannot disagree.
+//!
+//! **Invariant:** no toolkit, no files; a value that is not known is [`value::Value::Absent`], never 0.
+
+pub mod allocations;
+pub mod dumps;
+pub mod headline;
+pub mod process;
+pub mod regions;
+pub mod series_plot;
+pub mod strip;
+pub mod summary;
+pub mod table;
+pub mod threads;
+pub mod uses;
+pub mod value;
+pub mod words;

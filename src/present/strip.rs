@@ -1,0 +1,134 @@
+//! The address space as a strip: each busy stretch as a rectangle, gaps of free memory drawn narrow.
+//!
+//! A 64-bit address space is almost all free, so the strip is not to scale: a gap takes a width that grows with the
+//! logarithm of its size, and busy memory shares the rest in proportion to its size.
+
+use crate::base::addr::VaRange;
+use crate::process::regions::usage::Usage;
+use crate::process::regions::{AddressSpace, State};
+
+/// One rectangle; `left` and `right` are in 0..1 of the strip's width.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Stripe {
+    pub left: f32,
+    pub right: f32,
+    pub range: VaRange,
+    pub kind: StripeKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StripeKind {
+    Committed(Usage),
+    Reserved(Usage),
+    Gap,
+}
+
+/// Stripes narrower than this cannot be seen or hit; neighbours are joined until they reach it.
+const LEAST_WIDTH: f64 = 1.0 / 4096.0;
+/// How much of the strip the gaps may take together.
+const GAP_SHARE: f64 = 0.25;
+/// Free stretches below this are part of the busy memory around them.
+const LEAST_GAP_BYTES: u64 = 1 << 20;
+
+/// Lays out the strip, or the part of it that shows `window`. The number of stripes is bounded by the width of a screen,
+/// not by the number of regions.
+pub fn stripes(space: &AddressSpace, window: Option<VaRange>) -> Vec<Stripe> {
+    let shown = |range: VaRange| window.map_or(Some(range), |window| range.intersection(window));
+    let pieces: Vec<(VaRange, StripeKind)> = space
+        .regions
+        .iter()
+        .filter_map(|region| {
+            let kind = match region.state {
+                State::Commit => StripeKind::Committed(region.usage),
+                State::Reserve => StripeKind::Reserved(region.usage),
+                State::Free => StripeKind::Gap,
+            };
+            Some((shown(region.range)?, kind))
+        })
+        .collect();
+    let pieces = without_outer_gaps(&pieces);
+    let is_gap = |(range, kind): &(VaRange, StripeKind)| *kind == StripeKind::Gap && range.size_bytes() >= LEAST_GAP_BYTES;
+    let gap_weight = |range: VaRange| (range.size_bytes() as f64 / LEAST_GAP_BYTES as f64).log2() + 1.0;
+    let gap_total: f64 = pieces.iter().filter(|piece| is_gap(piece)).map(|(range, _)| gap_weight(*range)).sum();
+    let busy_total: f64 =
+        pieces.iter().filter(|piece| !is_gap(piece)).map(|(range, _)| range.size_bytes() as f64).sum();
+    let gap_share = match (gap_total > 0.0, busy_total > 0.0) {
+        (true, true) => GAP_SHARE,
+        (true, false) => 1.0,
+        (false, _) => 0.0,
+    };
+    let width_of = |piece: &(VaRange, StripeKind)| {
+        if is_gap(piece) {
+            gap_weight(piece.0) / gap_total * gap_share
+        } else {
+            piece.0.size_bytes() as f64 / busy_total * (1.0 - gap_share)
+        }
+    };
+    let mut joiner = Joiner::default();
+    for piece in pieces {
+        joiner.add(*piece, width_of(piece));
+    }
+    joiner.finish()
+}
+
+/// Free memory before the first and behind the last region says nothing.
+fn without_outer_gaps(pieces: &[(VaRange, StripeKind)]) -> &[(VaRange, StripeKind)] {
+    let is_busy = |(_, kind): &(VaRange, StripeKind)| *kind != StripeKind::Gap;
+    let first = pieces.iter().position(is_busy).unwrap_or(0);
+    let end = pieces.iter().rposition(is_busy).map_or(pieces.len(), |last| last + 1);
+    pieces.get(first..end).unwrap_or_default()
+}
+
+/// Joins pieces that are too narrow; of those joined, the widest gives the kind.
+#[derive(Default)]
+struct Joiner {
+    stripes: Vec<Stripe>,
+    at: f64,
+    pending: Option<Pending>,
+}
+
+struct Pending {
+    left: f64,
+    range: VaRange,
+    kind: StripeKind,
+    widest: f64,
+}
+
+impl Joiner {
+    fn add(&mut self, (range, kind): (VaRange, StripeKind), width: f64) {
+        let left = self.at;
+        self.at += width;
+        let continues = self.pending.as_ref().is_some_and(|pending| {
+            pending.kind == kind && width < LEAST_WIDTH || left - pending.left < LEAST_WIDTH
+        });
+        match &mut self.pending {
+            Some(pending) if continues => {
+                pending.range.end = range.end;
+                if width > pending.widest {
+                    (pending.widest, pending.kind) = (width, kind);
+                }
+            }
+            _ => {
+                self.flush(left);
+                self.pending = Some(Pending { left, range, kind, widest: width });
+            }
+        }
+    }
+
+    fn flush(&mut self, right: f64) {
+        if let Some(pending) = self.pending.take() {
+            self.stripes.push(Stripe {
+                left: pending.left as f32,
+                right: right as f32,
+                range: pending.range,
+                kind: pending.kind,
+            });
+        }
+    }
+
+    fn finish(mut self) -> Vec<Stripe> {
+        let end = self.at;
+        self.flush(end);
+        self.stripes
+    }
+}

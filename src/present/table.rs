@@ -1,0 +1,233 @@
+//! Tables: columns, cells, sorting and filtering, and rows as text for the clipboard.
+
+use std::cmp::Ordering;
+
+use crate::process::regions::usage::Usage;
+
+use super::value::Value;
+
+/// A column of a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Column {
+    pub title: &'static str,
+    pub align: Align,
+    /// How many characters it wants at first.
+    pub width_chars: u16,
+    /// What it means, for the hover text over its head.
+    pub hint: &'static str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Align {
+    Left,
+    Right,
+}
+
+/// A cell: its value and the meaning of its colour.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Cell {
+    pub value: Value,
+    pub tone: Tone,
+}
+
+/// What a colour means; which colour that is, the window decides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tone {
+    Normal,
+    Dim,
+    /// More memory than before.
+    Growth,
+    /// Less memory than before.
+    Shrink,
+    Warning,
+    /// The colour of a use, as a mark before the text.
+    Use(Usage),
+}
+
+impl Cell {
+    pub const fn new(value: Value) -> Self {
+        Self { value, tone: Tone::Normal }
+    }
+
+    pub const fn toned(value: Value, tone: Tone) -> Self {
+        Self { value, tone }
+    }
+
+    /// A difference in bytes, coloured by its sign.
+    pub const fn delta(value: Value) -> Self {
+        let tone = match value {
+            Value::BytesDelta(delta) if delta > 0 => Tone::Growth,
+            Value::BytesDelta(delta) if delta < 0 => Tone::Shrink,
+            Value::BytesDelta(_) | Value::Absent => Tone::Dim,
+            _ => Tone::Normal,
+        };
+        Self { value, tone }
+    }
+}
+
+/// A table of any length whose cells are made when they are looked at.
+pub trait TableModel {
+    fn columns(&self) -> &[Column];
+    fn row_count(&self) -> usize;
+    fn cell(&self, row: usize, column: usize) -> Cell;
+}
+
+/// By which column a table is sorted, and which way.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Sort {
+    pub column: usize,
+    pub descending: bool,
+}
+
+/// The rows of a table that match a filter, in the order asked for. Every word of the filter must be found somewhere in
+/// the row, whatever its case. Values that are not known stand last in both directions.
+pub fn arrange(model: &dyn TableModel, filter: &str, sort: Option<Sort>) -> Vec<usize> {
+    let words: Vec<String> = filter.split_whitespace().map(str::to_lowercase).collect();
+    let mut rows: Vec<usize> = (0..model.row_count()).filter(|row| row_matches(model, *row, &words)).collect();
+    if let Some(sort) = sort.filter(|sort| sort.column < model.columns().len()) {
+        let mut keyed: Vec<(Value, usize)> =
+            rows.into_iter().map(|row| (model.cell(row, sort.column).value, row)).collect();
+        keyed.sort_by(|(a, row_a), (b, row_b)| {
+            let order = match (a, b) {
+                (Value::Absent, Value::Absent) => Ordering::Equal,
+                (Value::Absent, _) => Ordering::Greater,
+                (_, Value::Absent) => Ordering::Less,
+                _ if sort.descending => b.order(a),
+                _ => a.order(b),
+            };
+            order.then(row_a.cmp(row_b))
+        });
+        rows = keyed.into_iter().map(|(_, row)| row).collect();
+    }
+    rows
+}
+
+fn row_matches(model: &dyn TableModel, row: usize, words: &[String]) -> bool {
+    words.is_empty() || {
+        let texts: Vec<String> =
+            (0..model.columns().len()).map(|column| searchable(&model.cell(row, column).value)).collect();
+        words.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str())))
+    }
+}
+
+/// What a filter sees of a value: addresses without the backtick too, so that a pasted one is found.
+fn searchable(value: &Value) -> String {
+    match value {
+        Value::Address(va, width) => format!("{} {:016x} {va}", va.windbg(*width), va.0),
+        other => other.display().to_lowercase(),
+    }
+}
+
+/// Rows as tab-separated text with a head line, as a spreadsheet takes it from the clipboard.
+pub fn to_tsv(model: &dyn TableModel, rows: &[usize]) -> String {
+    let titles: Vec<&str> = model.columns().iter().map(|column| column.title).collect();
+    let mut text = titles.join("\t");
+    for row in rows {
+        text.push('\n');
+        let cells: Vec<String> =
+            (0..titles.len()).map(|column| model.cell(*row, column).value.display().replace('\t', " ")).collect();
+        text.push_str(&cells.join("\t"));
+    }
+    text
+}
+
+/// Rows as CSV (RFC 4180) with plain numbers. Text that a spreadsheet would take for a formula is quoted with an
+/// apostrophe, because names in a dump are not to be trusted.
+pub fn to_csv(model: &dyn TableModel, rows: &[usize]) -> String {
+    let mut text = String::new();
+    let titles: Vec<String> = model.columns().iter().map(|column| csv_field(column.title)).collect();
+    text.push_str(&titles.join(","));
+    text.push_str("\r\n");
+    for row in rows {
+        let cells: Vec<String> = (0..titles.len())
+            .map(|column| {
+                let value = model.cell(*row, column).value;
+                let is_formula = matches!(&value, Value::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']));
+                let raw = value.raw();
+                csv_field(&if is_formula { format!("'{raw}") } else { raw })
+            })
+            .collect();
+        text.push_str(&cells.join(","));
+        text.push_str("\r\n");
+    }
+    text
+}
+
+fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+/// A table as aligned text, for the text report.
+pub fn to_text(model: &dyn TableModel, rows: &[usize]) -> String {
+    let columns = model.columns();
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| (0..columns.len()).map(|column| model.cell(*row, column).value.display()).collect())
+        .collect();
+    let widths: Vec<usize> = columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| {
+            let widest = cells.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count()).max();
+            widest.unwrap_or(0).max(column.title.chars().count())
+        })
+        .collect();
+    let line = |texts: Vec<&str>| {
+        let padded: Vec<String> = texts
+            .iter()
+            .zip(columns.iter().zip(&widths))
+            .map(|(text, (column, width))| match column.align {
+                Align::Left => format!("{text:<width$}"),
+                Align::Right => format!("{text:>width$}"),
+            })
+            .collect();
+        format!("  {}\n", padded.join("  ").trim_end())
+    };
+    let mut text = line(columns.iter().map(|column| column.title).collect());
+    for row in &cells {
+        text.push_str(&line(row.iter().map(String::as_str).collect()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Names(Vec<Value>);
+
+    const COLUMNS: [Column; 1] = [Column { title: "name", align: Align::Left, width_chars: 8, hint: "" }];
+
+    impl TableModel for Names {
+        fn columns(&self) -> &[Column] {
+            &COLUMNS
+        }
+        fn row_count(&self) -> usize {
+            self.0.len()
+        }
+        fn cell(&self, row: usize, _column: usize) -> Cell {
+            Cell::new(self.0.get(row).cloned().unwrap_or(Value::Absent))
+        }
+    }
+
+    #[test]
+    fn unknown_values_stand_last_both_ways() {
+        let model = Names(vec![Value::Absent, Value::Bytes(1), Value::Bytes(2)]);
+        let sorted = |descending| arrange(&model, "", Some(Sort { column: 0, descending }));
+        assert_eq!(sorted(false), [1, 2, 0]);
+        assert_eq!(sorted(true), [2, 1, 0]);
+    }
+
+    #[test]
+    fn every_word_of_a_filter_must_match() {
+        let model = Names(vec![Value::text("ntdll.dll image"), Value::text("kernel32.dll image")]);
+        assert_eq!(arrange(&model, "IMAGE ntdll", None), [0]);
+        assert_eq!(arrange(&model, "image", None), [0, 1]);
+    }
+
+    #[test]
+    fn names_cannot_become_formulas_or_break_rows() {
+        let model = Names(vec![Value::text("=cmd|' /c calc'!A1"), Value::text("a,\"b\""), Value::BytesDelta(-5)]);
+        assert_eq!(to_csv(&model, &[0, 1, 2]), "name\r\n'=cmd|' /c calc'!A1\r\n\"a,\"\"b\"\"\"\r\n-5\r\n");
+    }
+}

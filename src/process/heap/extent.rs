@@ -1,0 +1,169 @@
+//! The memory of one heap: its segments and large blocks, found by the heap's own lists.
+//!
+//! Offsets of `_HEAP`, `_HEAP_SEGMENT`: public symbols of ntoskrnl and ntdll, Windows XP to 11 23H2. The generation is
+//! chosen by where the signature lies, not by the version of Windows.
+
+use std::collections::BTreeSet;
+
+use crate::base::addr::{PointerWidth, Va};
+use crate::base::memory::{self, ReadMemory};
+use crate::base::problems::Problems;
+
+const NT_HEAP_SEGMENT: u32 = 0xffee_ffee;
+const NT_HEAP: u32 = 0xeeff_eeff;
+const SEGMENT_HEAP: u32 = 0xddee_ddee;
+/// Set in ForceFlags of the stand-in that page heap puts into the heap list.
+const PAGE_HEAP: u32 = 0x0100_0000;
+/// A 32-bit process has room for 65,536 allocations; longer lists are cyclic or foreign.
+const MAX_LIST: usize = 1 << 20;
+
+/// What kind of heap lies at an address of the heap list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeapKind {
+    Nt,
+    Segment,
+    PageHeap,
+    /// The first page is in the dump and is none of these.
+    Unrecognised,
+    /// The first page is not in the dump.
+    NotInDump,
+}
+
+/// One heap and where its memory lies. Each address lies in an allocation that belongs to the heap as a whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeapExtent {
+    pub base: Va,
+    pub width: PointerWidth,
+    pub kind: HeapKind,
+    pub flags: Option<u32>,
+    /// Segments, the heap itself first.
+    pub segments: Vec<Va>,
+    /// Blocks with an allocation of their own (`!heap` calls them virtual blocks).
+    pub large_blocks: Vec<Va>,
+}
+
+struct Layout {
+    /// Of the first signature: at the same place in all generations.
+    segment_signature: u64,
+    flags: u64,
+    signature: u64,
+    segment_list: SegmentList,
+    large_blocks: u64,
+}
+
+#[derive(Clone, Copy)]
+enum SegmentList {
+    /// Vista and later: a list of `_HEAP_SEGMENT.SegmentListEntry`, which lies at `entry` in each segment.
+    Linked { head: u64, entry: u64 },
+    /// XP and 2003: an array of 64 pointers.
+    Array { at: u64 },
+}
+
+const LAYOUTS_32: [Layout; 3] = [
+    // 8 and later
+    Layout { segment_signature: 8, flags: 0x40, signature: 0x60, segment_list: SegmentList::Linked { head: 0xa4, entry: 0x10 }, large_blocks: 0x9c },
+    // Vista and 7
+    Layout { segment_signature: 8, flags: 0x40, signature: 0x64, segment_list: SegmentList::Linked { head: 0xa8, entry: 0x10 }, large_blocks: 0xa0 },
+    // XP and 2003: the only signature is the heap's
+    Layout { segment_signature: 8, flags: 0xc, signature: 8, segment_list: SegmentList::Array { at: 0x58 }, large_blocks: 0x50 },
+];
+
+const LAYOUTS_64: [Layout; 3] = [
+    Layout { segment_signature: 0x10, flags: 0x70, signature: 0x98, segment_list: SegmentList::Linked { head: 0x120, entry: 0x18 }, large_blocks: 0x110 },
+    Layout { segment_signature: 0x10, flags: 0x70, signature: 0xa0, segment_list: SegmentList::Linked { head: 0x128, entry: 0x18 }, large_blocks: 0x118 },
+    Layout { segment_signature: 0x10, flags: 0x14, signature: 0x10, segment_list: SegmentList::Array { at: 0xa0 }, large_blocks: 0x90 },
+];
+
+/// Reads which memory belongs to the heap at `base`.
+pub fn read_extent(memory: &dyn ReadMemory, base: Va, width: PointerWidth, problems: &mut Problems) -> HeapExtent {
+    let layouts = match width {
+        PointerWidth::Bits32 => &LAYOUTS_32,
+        PointerWidth::Bits64 => &LAYOUTS_64,
+    };
+    let mut extent = HeapExtent {
+        base,
+        width,
+        kind: HeapKind::NotInDump,
+        flags: None,
+        segments: vec![base],
+        large_blocks: Vec::new(),
+    };
+    let u32_at = |offset: u64| memory::u32_at(memory, base.checked_add(offset)?);
+    let [first, ..] = layouts;
+    let Some(first_signature) = u32_at(first.segment_signature) else { return extent };
+    if first_signature == SEGMENT_HEAP {
+        extent.kind = HeapKind::Segment;
+        return extent;
+    }
+    let is_generation = |layout: &&Layout| {
+        let expected = if matches!(layout.segment_list, SegmentList::Array { .. }) { NT_HEAP } else { NT_HEAP_SEGMENT };
+        first_signature == expected && u32_at(layout.signature) == Some(NT_HEAP)
+    };
+    let Some(layout) = layouts.iter().find(is_generation) else {
+        extent.kind = HeapKind::Unrecognised;
+        return extent;
+    };
+    extent.flags = u32_at(layout.flags);
+    let force_flags = layout.flags.checked_add(4).and_then(u32_at);
+    if force_flags.is_some_and(|flags| flags & PAGE_HEAP != 0) {
+        extent.kind = HeapKind::PageHeap;
+        return extent;
+    }
+    extent.kind = HeapKind::Nt;
+    let list = ListReader { memory, width, heap: base };
+    extent.segments = match layout.segment_list {
+        SegmentList::Linked { head, entry } => list
+            .linked(head, "segment list", problems)
+            .into_iter()
+            .filter_map(|link| link.0.checked_sub(entry).map(Va))
+            .collect(),
+        SegmentList::Array { at } => list.array(at),
+    };
+    if !extent.segments.contains(&base) {
+        extent.segments.insert(0, base);
+    }
+    extent.large_blocks = list.linked(layout.large_blocks, "list of large blocks", problems);
+    extent
+}
+
+struct ListReader<'a> {
+    memory: &'a dyn ReadMemory,
+    width: PointerWidth,
+    heap: Va,
+}
+
+impl ListReader<'_> {
+    /// Addresses of the links of a LIST_ENTRY list, in order; what a broken list still gives, with a problem record.
+    fn linked(&self, head_offset: u64, name: &str, problems: &mut Problems) -> Vec<Va> {
+        let place = || format!("heap {}", self.heap);
+        let mut links = Vec::new();
+        let mut seen = BTreeSet::new();
+        let Some(head) = self.heap.checked_add(head_offset) else { return links };
+        let mut at = head;
+        loop {
+            let Some(next) = memory::pointer_at(self.memory, at, self.width) else {
+                problems.missing(place(), format!("the {name} goes on at {at}, which is not in the dump"));
+                return links;
+            };
+            if next == head {
+                return links;
+            }
+            if !seen.insert(next) || links.len() >= MAX_LIST {
+                problems.damage(place(), format!("the {name} does not end: it comes back to {next}"));
+                return links;
+            }
+            links.push(next);
+            at = next;
+        }
+    }
+
+    fn array(&self, offset: u64) -> Vec<Va> {
+        (0..64_u64)
+            .filter_map(|index| {
+                let at = self.heap.checked_add(offset)?.checked_add(index.checked_mul(self.width.bytes())?)?;
+                memory::pointer_at(self.memory, at, self.width)
+            })
+            .filter(|segment| !segment.is_null())
+            .collect()
+    }
+}

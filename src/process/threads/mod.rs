@@ -1,0 +1,4 @@
+//! Threads of the process: their TEBs and their CPU times.
+
+pub mod cpu_times;
+pub mod teb;

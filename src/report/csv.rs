@@ -1,0 +1,43 @@
+//! One table of the analysis as CSV.
+
+use std::sync::Arc;
+
+use crate::analysis::Analysis;
+use crate::base::ids::DumpIdx;
+use crate::present::dumps::DumpTable;
+use crate::present::regions::RegionTable;
+use crate::present::table::{TableModel, to_csv};
+use crate::present::threads::ThreadTable;
+use crate::present::uses::{Division, UseTable};
+
+/// Which table to write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CsvTable {
+    Dumps,
+    Uses,
+    /// Of the last dump of the series.
+    Regions,
+    /// Of the last dump of the series.
+    Threads,
+}
+
+/// Writes one table of the process with most dumps.
+pub fn csv_report(analysis: &Arc<Analysis>, table: CsvTable, baseline: Option<DumpIdx>) -> String {
+    let Some(group) = analysis.main_group() else { return String::new() };
+    let baseline = baseline.or_else(|| group.dumps.first().copied());
+    let last = group.dumps.last().and_then(|dump| analysis.snapshot(*dump));
+    let model: Box<dyn TableModel> = match (table, last) {
+        (CsvTable::Uses, _) => {
+            let interval = group.dumps.iter().copied().filter(|dump| Some(*dump) >= baseline).collect();
+            Box::new(UseTable::new(Arc::clone(analysis), Division::Use, interval))
+        }
+        (CsvTable::Regions, Some(last)) => Box::new(RegionTable::new(Arc::clone(last))),
+        (CsvTable::Threads, Some(last)) => Box::new(ThreadTable::new(Arc::clone(last))),
+        (CsvTable::Dumps | CsvTable::Regions | CsvTable::Threads, _) => {
+            let dumps = (0..analysis.snapshots.len()).map(DumpIdx).collect();
+            Box::new(DumpTable::new(Arc::clone(analysis), dumps, baseline))
+        }
+    };
+    let rows: Vec<usize> = (0..model.row_count()).collect();
+    to_csv(model.as_ref(), &rows)
+}

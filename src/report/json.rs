@@ -1,0 +1,377 @@
+//! The JSON report. Its shape is a contract with other programs: additions are free, changes raise `SCHEMA`.
+//!
+//! Addresses are strings `"0x…"`, sizes integers in bytes, times RFC 3339 UTC or nanoseconds. What is not known, or what
+//! this version does not decode, is `null`, never 0.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use crate::analysis::Analysis;
+use crate::analysis::series::threads::thread_histories;
+use crate::analysis::snapshot::{Snapshot, Thread};
+use crate::base::ids::DumpIdx;
+use crate::base::problems::ProblemKind;
+use crate::process::heap::extent::HeapKind;
+use crate::process::peb::global_flag;
+use crate::process::regions::totals::Sizes;
+use crate::process::regions::usage::Usage;
+use crate::process::regions::{Completeness, MemoryType, State};
+
+/// Raised when a field changes its meaning or goes away.
+pub const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct Report {
+    schema: u32,
+    process: Option<Process>,
+    /// Every process when the files are of several; the first is the one above.
+    processes: Vec<Process>,
+    dumps: Vec<Dump>,
+    threads: Vec<ThreadSeries>,
+    /// Not decoded by this version.
+    traces: Option<Json>,
+    umdh: Option<Json>,
+    findings: Option<Json>,
+    failures: Vec<FileText>,
+    notes: Vec<Note>,
+}
+
+#[derive(Serialize, Clone)]
+struct Process {
+    image: Option<String>,
+    pid: Option<u32>,
+    created: Option<String>,
+    /// Numbers of the dumps of this process, from 1.
+    dumps: Vec<usize>,
+}
+
+#[derive(Serialize)]
+struct FileText {
+    file: String,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Note {
+    text: String,
+    dumps: Vec<usize>,
+}
+
+#[derive(Serialize)]
+struct Dump {
+    file: String,
+    path: String,
+    size_bytes: u64,
+    time: Option<String>,
+    arch: Option<&'static str>,
+    wow64: bool,
+    os: Option<Os>,
+    problems: Vec<Problem>,
+    address_space: AddressSpace,
+    memory_bytes: u64,
+    handle_count: Option<usize>,
+    pebs: Vec<Peb>,
+    tebs: Vec<Teb>,
+    global_flag: Option<GlobalFlag>,
+    command_line: Option<String>,
+    modules: Option<Vec<Module>>,
+    threads: Option<Vec<ThreadEntry>>,
+    heaps: Option<Vec<Heap>>,
+    trace_stores: Option<Json>,
+    comments: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Os {
+    version: String,
+    build: u32,
+    service_pack: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Problem {
+    r#where: String,
+    text: String,
+    kind: &'static str,
+}
+
+#[derive(Serialize)]
+struct AddressSpace {
+    /// `complete`, `committed_only` or `partial`.
+    map: &'static str,
+    region_count: Option<u64>,
+    region_count_by_state: CountByState,
+    committed_bytes: Option<u64>,
+    reserved_bytes: Option<u64>,
+    free_bytes: Option<u64>,
+    largest_free_bytes: Option<u64>,
+    largest_free_below_4gb_bytes: Option<u64>,
+    by_type: BTreeMap<&'static str, Option<GroupSizes>>,
+    by_usage: BTreeMap<&'static str, Option<GroupSizes>>,
+}
+
+#[derive(Serialize)]
+struct CountByState {
+    free: Option<u64>,
+    reserved: Option<u64>,
+    committed: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct GroupSizes {
+    committed_bytes: u64,
+    reserved_bytes: Option<u64>,
+    region_count: u64,
+}
+
+#[derive(Serialize)]
+struct Peb {
+    base: String,
+    pointer_bits: u32,
+}
+
+#[derive(Serialize)]
+struct Teb {
+    base: String,
+    tid: u32,
+    pointer_bits: u32,
+}
+
+#[derive(Serialize)]
+struct GlobalFlag {
+    value: String,
+    names: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Module {
+    base: String,
+    size_bytes: u64,
+    name: String,
+    path: Option<String>,
+    version: Option<String>,
+    pdb: Option<String>,
+    pdb_id: Option<String>,
+    symbols: Option<&'static str>,
+    symbols_note: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ThreadEntry {
+    tid: u32,
+    name: Option<String>,
+    created: Option<String>,
+    start_address: Option<String>,
+    user_ns: Option<u64>,
+    kernel_ns: Option<u64>,
+    elapsed_ns: Option<u64>,
+    waiting: Option<bool>,
+    logging_trace: Option<bool>,
+    stack: Option<Json>,
+}
+
+#[derive(Serialize)]
+struct Heap {
+    base: String,
+    kind: Option<&'static str>,
+    pointer_bits: u32,
+    flags: Option<String>,
+    segment_count: Option<usize>,
+    virtual_block_count: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct ThreadSeries {
+    tid: u32,
+    created: Option<String>,
+    cpu_ns_per_interval: Vec<Option<u64>>,
+    stack_changed: Option<Vec<bool>>,
+}
+
+/// The report as pretty-printed JSON, ending in a newline.
+pub fn json_report(analysis: &Arc<Analysis>) -> Result<String, serde_json::Error> {
+    let numbers = |dumps: &[DumpIdx]| dumps.iter().map(|dump| dump.0 + 1).collect::<Vec<_>>();
+    let processes: Vec<Process> = analysis
+        .groups
+        .iter()
+        .map(|group| Process {
+            image: group.identity.image.clone(),
+            pid: group.identity.pid,
+            created: group.identity.created.map(|time| time.to_string()),
+            dumps: numbers(&group.dumps),
+        })
+        .collect();
+    let main_snapshots: Vec<Arc<Snapshot>> = analysis
+        .main_group()
+        .map(|group| group.dumps.iter().filter_map(|dump| analysis.snapshot(*dump)).map(Arc::clone).collect())
+        .unwrap_or_default();
+    let report = Report {
+        schema: SCHEMA,
+        process: processes.first().cloned(),
+        processes,
+        dumps: analysis.snapshots.iter().map(|snapshot| dump(snapshot)).collect(),
+        threads: thread_histories(&main_snapshots)
+            .into_iter()
+            .map(|history| ThreadSeries {
+                tid: history.tid,
+                created: history.created.map(|time| time.to_string()),
+                cpu_ns_per_interval: history.cpu_ns_per_interval,
+                stack_changed: None,
+            })
+            .collect(),
+        traces: None,
+        umdh: None,
+        findings: None,
+        failures: analysis
+            .failures
+            .iter()
+            .map(|failure| FileText { file: failure.path.display().to_string(), text: failure.text.clone() })
+            .collect(),
+        notes: analysis
+            .notes
+            .iter()
+            .map(|note| Note { text: note.text.clone(), dumps: numbers(&note.dumps) })
+            .collect(),
+    };
+    Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
+
+fn dump(snapshot: &Snapshot) -> Dump {
+    let file = &snapshot.dump;
+    let peb = snapshot.main_peb();
+    Dump {
+        file: snapshot.file_name(),
+        path: file.path.display().to_string(),
+        size_bytes: file.file_bytes,
+        time: snapshot.time().map(|time| time.to_string()),
+        arch: file.system.as_ref().map(|system| system.architecture.name()),
+        wow64: snapshot.is_wow64,
+        os: file.system.as_ref().map(|system| Os {
+            version: system.version_text(),
+            build: system.build,
+            service_pack: system.service_pack.clone(),
+        }),
+        problems: snapshot
+            .problems
+            .iter()
+            .map(|problem| Problem {
+                r#where: problem.place.clone(),
+                text: problem.text.clone(),
+                kind: match problem.kind {
+                    ProblemKind::Missing => "missing",
+                    ProblemKind::Damage => "damage",
+                },
+            })
+            .collect(),
+        address_space: address_space(snapshot),
+        memory_bytes: file.memory.size_bytes(),
+        handle_count: file.handles.as_ref().map(Vec::len),
+        pebs: snapshot
+            .pebs
+            .iter()
+            .map(|peb| Peb { base: peb.base.to_string(), pointer_bits: peb.width.bits() })
+            .collect(),
+        tebs: snapshot
+            .tebs
+            .iter()
+            .map(|teb| Teb { base: teb.base.to_string(), tid: teb.tid, pointer_bits: teb.width.bits() })
+            .collect(),
+        global_flag: peb.map(|peb| GlobalFlag {
+            value: format!("{:#x}", peb.nt_global_flag),
+            names: global_flag::names(peb.nt_global_flag),
+        }),
+        command_line: peb.and_then(|peb| peb.parameters.as_ref()?.command_line.clone()),
+        modules: file.modules.as_ref().map(|modules| modules.iter().map(module).collect()),
+        threads: file
+            .threads
+            .as_ref()
+            .map(|_| snapshot.threads.iter().map(thread).collect()),
+        heaps: (!snapshot.pebs.is_empty()).then(|| snapshot.heaps.iter().map(heap).collect()),
+        trace_stores: None,
+        comments: file.comments.clone(),
+    }
+}
+
+fn address_space(snapshot: &Snapshot) -> AddressSpace {
+    let totals = &snapshot.address_space.totals;
+    let is_complete = snapshot.address_space.completeness == Completeness::Complete;
+    let group = |sizes: Sizes| GroupSizes {
+        committed_bytes: sizes.committed_bytes,
+        reserved_bytes: is_complete.then_some(sizes.reserved_bytes),
+        region_count: sizes.region_count,
+    };
+    AddressSpace {
+        map: match snapshot.address_space.completeness {
+            Completeness::Complete => "complete",
+            Completeness::CommittedOnly => "committed_only",
+            Completeness::Partial => "partial",
+        },
+        region_count: totals.entry_count(),
+        region_count_by_state: CountByState {
+            free: totals.entry_count_of(State::Free),
+            reserved: totals.entry_count_of(State::Reserve),
+            committed: totals.entry_count_of(State::Commit),
+        },
+        committed_bytes: totals.committed_bytes(),
+        reserved_bytes: totals.reserved_bytes(),
+        free_bytes: totals.free_bytes(),
+        largest_free_bytes: totals.largest_free().map(|range| range.size_bytes()),
+        largest_free_below_4gb_bytes: totals.largest_free_below_4gb().map(|range| range.size_bytes()),
+        by_type: MemoryType::ALL
+            .into_iter()
+            .map(|memory_type| (crate::present::words::type_name(memory_type), totals.type_sizes(memory_type).map(group)))
+            .collect(),
+        by_usage: Usage::IN_USE.into_iter().map(|usage| (usage.key(), totals.usage_sizes(usage).map(group))).collect(),
+    }
+}
+
+fn module(module: &crate::input::dump::modules::ModuleRecord) -> Module {
+    Module {
+        base: module.base.to_string(),
+        size_bytes: module.size_bytes,
+        name: module.file_name().to_owned(),
+        path: module.path.clone(),
+        version: module.file_version.map(|[a, b, c, d]| format!("{a}.{b}.{c}.{d}")),
+        pdb: module.pdb.as_ref().map(|pdb| pdb.path.clone()),
+        pdb_id: module.pdb.as_ref().map(|pdb| pdb.store_id.clone()),
+        symbols: None,
+        symbols_note: None,
+    }
+}
+
+fn thread(thread: &Thread) -> ThreadEntry {
+    ThreadEntry {
+        tid: thread.tid,
+        name: thread.name.clone(),
+        created: thread.created.map(|time| time.to_string()),
+        start_address: thread.start_address.map(|va| va.to_string()),
+        user_ns: thread.times.user_ns,
+        kernel_ns: thread.times.kernel_ns,
+        elapsed_ns: thread.times.elapsed_ns,
+        waiting: None,
+        logging_trace: None,
+        stack: None,
+    }
+}
+
+fn heap(heap: &crate::analysis::snapshot::ProcessHeap) -> Heap {
+    let extent = &heap.extent;
+    let is_walked = extent.kind == HeapKind::Nt;
+    Heap {
+        base: extent.base.to_string(),
+        kind: match extent.kind {
+            HeapKind::Nt => Some("nt"),
+            HeapKind::Segment => Some("segment"),
+            HeapKind::PageHeap => Some("page_heap"),
+            HeapKind::Unrecognised => Some("unrecognised"),
+            HeapKind::NotInDump => None,
+        },
+        pointer_bits: extent.width.bits(),
+        flags: extent.flags.map(|flags| format!("{flags:#010x}")),
+        segment_count: is_walked.then_some(extent.segments.len()),
+        virtual_block_count: is_walked.then_some(extent.large_blocks.len()),
+    }
+}

@@ -1,0 +1,122 @@
+//! The text report: the answer first, then the numbers behind it, in WinDbg's forms where it has one.
+
+use std::sync::Arc;
+
+use crate::analysis::Analysis;
+use crate::analysis::snapshot::Snapshot;
+use crate::base::ids::DumpIdx;
+use crate::base::problems::ProblemKind;
+use crate::base::units::{ByteSize, grouped};
+use crate::present::dumps::DumpTable;
+use crate::present::headline::{equal_size_lines, headline};
+use crate::present::process::process_facts;
+use crate::present::summary;
+use crate::present::table::{TableModel, to_text};
+use crate::present::threads::runaway_text;
+use crate::present::uses::{Division, UseTable};
+use crate::process::regions::Completeness;
+
+/// A thread list longer than this is for the window.
+const MOST_THREADS: usize = 10;
+
+/// The whole report.
+pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> String {
+    let mut text = format!("dumptrend {}\n", env!("CARGO_PKG_VERSION"));
+    for failure in &analysis.failures {
+        text.push_str(&format!("\nnot analysed: {}\n", failure.text));
+    }
+    for note in &analysis.notes {
+        text.push_str(&format!("\nnote: {}\n", note.text));
+    }
+    for group in &analysis.groups {
+        let baseline = baseline.filter(|dump| group.dumps.contains(dump)).or_else(|| group.dumps.first().copied());
+        let interval: Vec<DumpIdx> = group.dumps.iter().copied().filter(|dump| Some(*dump) >= baseline).collect();
+        text.push_str(&format!("\n{}\n", headline(analysis, &interval)));
+        for line in equal_size_lines(analysis, &interval) {
+            text.push_str(&format!("  {line}\n"));
+        }
+        if let Some(snapshot) = interval.last().and_then(|dump| analysis.snapshot(*dump)) {
+            text.push_str("\nprocess\n");
+            for fact in process_facts(snapshot) {
+                text.push_str(&format!("  {:<20} {}\n", fact.name, fact.value));
+            }
+        }
+        text.push_str("\ndumps\n");
+        text.push_str(&table_text(&DumpTable::new(Arc::clone(analysis), group.dumps.clone(), baseline)));
+        let has_map = |dump: &DumpIdx| {
+            analysis.snapshot(*dump).is_some_and(|s| s.address_space.totals.committed_bytes().is_some())
+        };
+        if interval.iter().any(has_map) {
+            text.push_str("\ncommitted memory by use\n");
+            text.push_str(&table_text(&UseTable::new(Arc::clone(analysis), Division::Use, interval.clone())));
+            text.push_str("\ncommitted memory by type\n");
+            text.push_str(&table_text(&UseTable::new(Arc::clone(analysis), Division::Type, interval.clone())));
+        }
+        if let Some((dump, snapshot)) =
+            interval.last().and_then(|dump| Some((*dump, analysis.snapshot(*dump)?)))
+        {
+            text.push_str(&address_space_text(dump, snapshot));
+            text.push_str(&thread_text(dump, snapshot));
+        }
+        text.push_str(&problems_text(analysis, &group.dumps));
+    }
+    text
+}
+
+fn table_text(model: &dyn TableModel) -> String {
+    let rows: Vec<usize> = (0..model.row_count()).collect();
+    to_text(model, &rows)
+}
+
+fn address_space_text(dump: DumpIdx, snapshot: &Snapshot) -> String {
+    let mut text = format!("\naddress space of dump {dump}\n");
+    match snapshot.address_space.completeness {
+        Completeness::Complete => {}
+        Completeness::CommittedOnly => text.push_str(
+            "  partial: the dump has no memory info list; committed memory is what the dump saved, reserved and free memory are not known\n",
+        ),
+        Completeness::Partial => {
+            text.push_str("  partial: the dump has no memory info list and not all memory; no total is known\n");
+        }
+    }
+    for section in summary::sections(snapshot) {
+        text.push_str(&format!("  {:<28} {:>8} {:>12} {:>8}\n", section.title, "regions", "size", "of busy"));
+        for row in section.rows {
+            let percent = row.of_busy_percent.map_or_else(String::new, |percent| format!("{percent:.2} %"));
+            let (count, size) = (grouped(row.region_count), ByteSize(row.bytes).to_string());
+            text.push_str(&format!("    {:<26} {count:>8} {size:>12} {percent:>8}\n", row.name));
+        }
+    }
+    if let Some(largest) = summary::largest_free_text(snapshot) {
+        text.push_str(&format!("  largest free block: {largest}\n"));
+    }
+    text
+}
+
+fn thread_text(dump: DumpIdx, snapshot: &Snapshot) -> String {
+    let runaway = runaway_text(snapshot, MOST_THREADS);
+    if runaway.is_empty() {
+        return format!("\nCPU times of dump {dump} are not known: it has no thread info list\n");
+    }
+    let more = snapshot.threads.len().saturating_sub(MOST_THREADS);
+    let more = if more > 0 { format!(" (the first {MOST_THREADS}, {more} more threads)") } else { String::new() };
+    let lines: Vec<String> = runaway.lines().map(|line| format!("  {line}\n")).collect();
+    format!("\nCPU times of dump {dump}{more}\n{}", lines.concat())
+}
+
+fn problems_text(analysis: &Analysis, dumps: &[DumpIdx]) -> String {
+    let mut text = String::new();
+    for (dump, snapshot) in dumps.iter().filter_map(|dump| Some((dump, analysis.snapshot(*dump)?))) {
+        for problem in snapshot.problems.iter() {
+            let kind = match problem.kind {
+                ProblemKind::Missing => "missing",
+                ProblemKind::Damage => "damaged",
+            };
+            text.push_str(&format!("  dump {dump}, {kind}: {} {}\n", problem.place, problem.text));
+        }
+        if snapshot.problems.left_out_count() > 0 {
+            text.push_str(&format!("  dump {dump}: and {} more\n", snapshot.problems.left_out_count()));
+        }
+    }
+    if text.is_empty() { text } else { format!("\nproblems\n{text}") }
+}
