@@ -17,7 +17,10 @@
 pub mod analysis;
 pub mod base;
 pub mod cli;
+#[cfg(feature = "gui")]
+pub mod gui;
 pub mod input;
+pub mod jobs;
 pub mod present;
 pub mod process;
 pub mod report;

@@ -3,5 +3,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    dumptrend::input::dump::fuzz_one(bytes);
+    dumptrend::analysis::fuzz::open_and_walk(bytes);
 });

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::base::ids::DumpIdx;
+use crate::base::printable::printable_path;
 use crate::base::progress::{Cancelled, Progress};
 use crate::input::dump;
 
@@ -64,7 +65,7 @@ fn find_files(inputs: &[PathBuf]) -> FoundFiles {
             if seen.insert(canonical) {
                 found.files.push(file);
             } else {
-                let text = format!("was named more than once and is used once: {}", file.display());
+                let text = format!("was named more than once and is used once: {}", printable_path(&file));
                 found.notes.push(Note { text, dumps: Vec::new() });
             }
         }
@@ -76,7 +77,7 @@ fn dumps_in_folder(folder: &Path, failures: &mut Vec<Failure>) -> Vec<PathBuf> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
-            let text = format!("cannot be listed: {error}; check that you may read it: {}", folder.display());
+            let text = format!("cannot be listed: {error}; check that you may read it: {}", printable_path(folder));
             failures.push(Failure { path: folder.to_owned(), text });
             return Vec::new();
         }
@@ -85,7 +86,7 @@ fn dumps_in_folder(folder: &Path, failures: &mut Vec<Failure>) -> Vec<PathBuf> {
         entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| is_dump_name(path)).collect();
     files.sort();
     if files.is_empty() {
-        let text = format!("holds no .dmp, .mdmp or .hdmp file; choose the folder with the dumps: {}", folder.display());
+        let text = format!("holds no .dmp, .mdmp or .hdmp file; choose the folder with the dumps: {}", printable_path(folder));
         failures.push(Failure { path: folder.to_owned(), text });
     }
     files
@@ -106,7 +107,7 @@ fn open_one(path: &Path, progress: &Progress) -> Result<Result<Snapshot, Failure
     }));
     progress.tick(1)?;
     result.unwrap_or_else(|_| {
-        let text = format!("made dumptrend fail while reading it, please report this: {}", path.display());
+        let text = format!("made dumptrend fail while reading it, please report this: {}", printable_path(path));
         Ok(Err(Failure { path: path.to_owned(), text }))
     })
 }
@@ -145,7 +146,7 @@ fn leave_out_copies(snapshots: Vec<Snapshot>, notes: &mut Vec<Note>) -> Vec<Snap
     for snapshot in snapshots {
         let twin = kept.iter().find(|other| other.dump.fingerprint == snapshot.dump.fingerprint);
         if let Some(twin) = twin {
-            let text = format!("is a copy of {} and left out: {}", twin.file_name(), snapshot.dump.path.display());
+            let text = format!("is a copy of {} and left out: {}", twin.file_name(), printable_path(&snapshot.dump.path));
             notes.push(Note { text, dumps: Vec::new() });
         } else {
             kept.push(snapshot);

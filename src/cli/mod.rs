@@ -51,12 +51,7 @@ impl From<Outcome> for ExitCode {
 pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Asking for help is no wrong use.
-            let outcome = if error.use_stderr() { Outcome::WrongUse } else { Outcome::Done };
-            drop(error.print());
-            return outcome.into();
-        }
+        Err(error) => return usage_outcome(&error).into(),
     };
     let progress = Progress::default();
     let to_cancel = progress.clone();
@@ -87,17 +82,24 @@ fn run_report(arguments: &ReportArguments, progress: &Progress) -> Result<Outcom
     report_on(&arguments.inputs, arguments, progress)
 }
 
-/// Prints the text report of some files, for a window that found no display.
-pub fn print_text_report(inputs: &[PathBuf]) -> ExitCode {
+/// Prints what is wrong with a command line, or the help that it asked for, which is no wrong use.
+pub fn usage_outcome(error: &clap::Error) -> Outcome {
+    // Nothing is left to tell it to when the terminal is gone.
+    drop(error.print());
+    if error.use_stderr() { Outcome::WrongUse } else { Outcome::Done }
+}
+
+/// Prints the text report of some files or of the sample, for a window that found no display.
+pub fn print_text_report(inputs: &[PathBuf], is_sample: bool) -> ExitCode {
     let arguments = ReportArguments {
-        inputs: Vec::new(),
-        sample: false,
+        inputs: inputs.to_vec(),
+        sample: is_sample,
         format: Format::Text,
         table: args::Table::Uses,
         output: None,
         baseline: None,
     };
-    let outcome = report_on(inputs, &arguments, &Progress::default());
+    let outcome = run_report(&arguments, &Progress::default());
     outcome.unwrap_or_else(|message| {
         eprintln!("dumptrend: {message}");
         Outcome::NothingAnalysed
@@ -154,14 +156,17 @@ fn print_failures(failures: &[Failure]) {
 
 /// Writes to a file, which appears whole or not at all, or to standard output.
 fn write_result(text: &str, output: Option<&Path>) -> Result<(), String> {
-    let Some(path) = output else {
-        return match std::io::stdout().write_all(text.as_bytes()) {
-            // The reader of a pipe may have seen enough.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.map_err(|error| format!("cannot write the report: {error}")),
-        };
-    };
+    let Some(path) = output else { return print_result(text) };
     crate::report::file::write_whole(path, text.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn print_result(text: &str) -> Result<(), String> {
+    let mut stdout = std::io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // The reader of a pipe may have seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| format!("cannot write to standard output: {error}")),
+    }
 }
 
 fn run_sample(arguments: &SampleArguments, progress: &Progress) -> Result<Outcome, String> {
@@ -169,10 +174,8 @@ fn run_sample(arguments: &SampleArguments, progress: &Progress) -> Result<Outcom
     let written = with_progress_line(progress, || write_sample(&arguments.folder, &options, progress));
     match written {
         Ok(files) => {
-            for file in files {
-                println!("{}", file.display());
-            }
-            Ok(Outcome::Done)
+            let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
+            print_result(&lines).map(|()| Outcome::Done)
         }
         Err(SampleError::Cancelled) => Err(Cancelled.to_string()),
         Err(error) => Err(error.to_string()),

@@ -6,6 +6,7 @@
 pub mod allocations;
 pub mod dumps;
 pub mod headline;
+pub mod log;
 pub mod process;
 pub mod regions;
 pub mod series_plot;

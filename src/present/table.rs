@@ -66,7 +66,7 @@ impl Cell {
 }
 
 /// A table of any length whose cells are made when they are looked at.
-pub trait TableModel {
+pub trait TableModel: Send + Sync {
     fn columns(&self) -> &[Column];
     fn row_count(&self) -> usize;
     fn cell(&self, row: usize, column: usize) -> Cell;

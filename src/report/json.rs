@@ -289,7 +289,8 @@ fn dump(snapshot: &Snapshot) -> Dump {
             .threads
             .as_ref()
             .map(|_| snapshot.threads.iter().map(thread).collect()),
-        heaps: (!snapshot.pebs.is_empty()).then(|| snapshot.heaps.iter().map(heap).collect()),
+        // Every process has a heap: none means that the list is not in the dump.
+        heaps: (!snapshot.heaps.is_empty()).then(|| snapshot.heaps.iter().map(heap).collect()),
         trace_stores: None,
         comments: file.comments.clone(),
     }

@@ -76,7 +76,7 @@ fn address_space_text(dump: DumpIdx, snapshot: &Snapshot) -> String {
             "  partial: the dump has no memory info list; committed memory is what the dump saved, reserved and free memory are not known\n",
         ),
         Completeness::Partial => {
-            text.push_str("  partial: the dump has no memory info list and not all memory; no total is known\n");
+            text.push_str("  partial: the dump has no whole memory info list and not all memory; no total is known\n");
         }
     }
     for section in summary::sections(snapshot) {

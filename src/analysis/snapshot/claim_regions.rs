@@ -29,11 +29,9 @@ pub(super) fn claim_regions(dump: &Dump, pebs: &[Peb], tebs: &[Teb], heaps: &[Pr
             owner: Owner::Process { width: peb.width },
             rank: Rank::Peb,
         });
-        for (va, name) in &peb.pointed_at {
-            claims.push(pointed_at(*va, name, &allocations));
-        }
+        claims.extend(peb.pointed_at.iter().filter_map(|(va, name)| pointed_at(*va, name, &allocations)));
     }
-    claims.push(pointed_at(USER_SHARED_DATA, "User Shared Data", &allocations));
+    claims.extend(pointed_at(USER_SHARED_DATA, "User Shared Data", &allocations));
     for teb in tebs {
         let owner = Owner::Thread { tid: teb.tid, width: teb.width };
         claims.push(Claim { range: teb.range(), usage: Usage::Teb, owner, rank: Rank::Teb });
@@ -73,35 +71,54 @@ fn heap_claims(heap: &ProcessHeap, allocations: &Allocations) -> Vec<Claim> {
         .collect()
 }
 
-fn pointed_at(va: Va, name: &'static str, allocations: &Allocations) -> Claim {
-    Claim {
-        range: allocations.containing(va).unwrap_or_else(|| VaRange::from_size(va, PAGE_BYTES)),
-        usage: Usage::Other,
-        owner: Owner::Named(name),
-        rank: Rank::PointedAt,
-    }
+/// The allocation that the PEB points into. Private memory must begin there: process parameters and environment have
+/// allocations of their own up to Windows 7 (seen on build 7601) and lie in the process heap later (seen on build 26200,
+/// where claiming what holds them would claim the heap's segments).
+fn pointed_at(va: Va, name: &'static str, allocations: &Allocations) -> Option<Claim> {
+    let range = match allocations.at(va) {
+        Some(allocation) if allocation.is_private => {
+            (va.offset_from(allocation.range.start)? < PAGE_BYTES).then_some(allocation.range)?
+        }
+        Some(allocation) => allocation.range,
+        None => VaRange::from_size(va, PAGE_BYTES),
+    };
+    Some(Claim { range, usage: Usage::Other, owner: Owner::Named(name), rank: Rank::PointedAt })
 }
 
-/// The extent of each allocation, by its base.
+/// The allocations of the process, by their base.
 struct Allocations {
-    by_base: BTreeMap<Va, VaRange>,
+    by_base: BTreeMap<Va, Allocation>,
+}
+
+#[derive(Clone, Copy)]
+struct Allocation {
+    range: VaRange,
+    is_private: bool,
 }
 
 impl Allocations {
     fn new(dump: &Dump) -> Self {
         const MEM_FREE: u32 = 0x1_0000;
-        let mut by_base: BTreeMap<Va, VaRange> = BTreeMap::new();
+        const MEM_PRIVATE: u32 = 0x2_0000;
+        let mut by_base: BTreeMap<Va, Allocation> = BTreeMap::new();
         for record in dump.memory_info.iter().flatten().filter(|record| record.state != MEM_FREE) {
-            let range = VaRange::from_size(record.base, record.size_bytes);
+            let region = VaRange::from_size(record.base, record.size_bytes);
             // A region that does not lie behind its allocation base is damage; it stands for itself.
             let base = record.allocation_base.min(record.base);
-            let whole = by_base.entry(base).or_insert(VaRange { start: base, end: range.end });
-            whole.end = whole.end.max(range.end);
+            let is_private = record.memory_type == MEM_PRIVATE;
+            let range = VaRange { start: base, end: region.end };
+            let whole = by_base.entry(base).or_insert(Allocation { range, is_private });
+            whole.range.end = whole.range.end.max(region.end);
         }
         Self { by_base }
     }
 
+    fn at(&self, va: Va) -> Option<Allocation> {
+        let (_, allocation) = self.by_base.range(..=va).next_back()?;
+        allocation.range.contains(va).then_some(*allocation)
+    }
+
     fn containing(&self, va: Va) -> Option<VaRange> {
-        self.by_base.range(..=va).next_back().map(|(_, range)| *range).filter(|range| range.contains(va))
+        self.at(va).map(|allocation| allocation.range)
     }
 }

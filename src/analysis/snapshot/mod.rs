@@ -10,7 +10,7 @@ use crate::base::progress::{Cancelled, Progress};
 use crate::base::time::UtcTime;
 use crate::input::dump::Dump;
 use crate::input::dump::system::Architecture;
-use crate::process::heap::extent::{HeapExtent, read_extent};
+use crate::process::heap::extent::{HeapExtent, HeapKind, LINK_BUDGET, read_extent};
 use crate::process::peb::{Peb, read_peb};
 use crate::process::regions::AddressSpace;
 use crate::process::regions::usage::Usage;
@@ -115,9 +115,16 @@ pub fn take_snapshot(dump: Dump, progress: &Progress) -> Result<Snapshot, Cancel
         .enumerate()
         .map(|(index, module)| ModuleRange { module: ModuleIdx(index), range: module.range() })
         .collect();
-    let unknown_uses = unknown_uses(&pebs, &tebs, &heaps);
+    let unknown_uses = unknown_uses(&dump, is_wow64, &pebs, &tebs, &heaps);
     let address_space = match &dump.memory_info {
-        Some(records) if !records.is_empty() => map_from_memory_info(records, &modules, &claims, &unknown_uses, &mut problems),
+        Some(records) if !records.is_empty() => map_from_memory_info(
+            records,
+            dump.has_whole_memory_info,
+            &modules,
+            &claims,
+            &unknown_uses,
+            &mut problems,
+        ),
         _ => map_from_memory_ranges(
             dump.memory.ranges().iter().map(|range| range.range),
             &modules,
@@ -182,18 +189,31 @@ fn read_pebs(dump: &Dump, tebs: &[Teb], problems: &mut Problems) -> Vec<Peb> {
     pebs
 }
 
-/// Uses whose structures the dump does not hold. The stack trace database is not decoded by this version.
-fn unknown_uses(pebs: &[Peb], tebs: &[Teb], heaps: &[ProcessHeap]) -> Vec<Usage> {
+/// Uses of which the dump does not hold all structures, or this version does not follow them: a sum over the others would
+/// be a false number. The stack trace database is not decoded by this version.
+fn unknown_uses(dump: &Dump, is_wow64: bool, pebs: &[Peb], tebs: &[Teb], heaps: &[ProcessHeap]) -> Vec<Usage> {
     let mut unknown = vec![Usage::StackTraceDatabase];
-    if tebs.is_empty() {
-        unknown.extend([Usage::Stack, Usage::Teb]);
+    let bitness_count = if is_wow64 { 2 } else { 1 };
+    let threads = dump.threads.iter().flatten().filter(|thread| !thread.teb.is_null());
+    let teb_bases: std::collections::BTreeSet<Va> = threads.map(|thread| thread.teb).collect();
+    let has_all_tebs = !teb_bases.is_empty() && teb_bases.len().saturating_mul(bitness_count) == tebs.len();
+    if !has_all_tebs {
+        unknown.push(Usage::Teb);
     }
-    if pebs.is_empty() {
+    if !has_all_tebs || tebs.iter().any(|teb| teb.stack.is_none()) {
+        unknown.push(Usage::Stack);
+    }
+    let has_all_pebs = pebs.len() == bitness_count;
+    if !has_all_pebs {
         unknown.extend([Usage::Peb, Usage::Other]);
     }
-    if heaps.is_empty() {
-        // Every Windows process has a heap: an empty list is one that could not be read.
-        unknown.extend([Usage::Heap, Usage::PageHeap]);
+    // Every Windows process has a heap: an empty list is one that could not be read.
+    let has_all_heaps = has_all_pebs && pebs.iter().all(Peb::has_whole_heap_list);
+    if !has_all_heaps || heaps.iter().any(|heap| !heap.extent.is_whole) {
+        unknown.push(Usage::Heap);
+    }
+    if !has_all_heaps || heaps.iter().any(|heap| heap.extent.kind != HeapKind::Nt) {
+        unknown.push(Usage::PageHeap);
     }
     unknown
 }
@@ -205,10 +225,11 @@ fn read_heaps(
     progress: &Progress,
 ) -> Result<Vec<ProcessHeap>, Cancelled> {
     let mut heaps = Vec::new();
+    let mut link_budget = LINK_BUDGET;
     for peb in pebs {
         for (index, base) in peb.heaps.iter().enumerate() {
             progress.check()?;
-            let extent = read_extent(&dump.memory, *base, peb.width, problems);
+            let extent = read_extent(&dump.memory, *base, peb.width, &mut link_budget, problems);
             heaps.push(ProcessHeap { index: HeapIdx(index), extent });
         }
     }

@@ -18,6 +18,7 @@ pub struct List<'a> {
     bytes: &'a [u8],
     entry_bytes: u64,
     count: u64,
+    is_whole: bool,
 }
 
 /// What a reader of one kind of list knows about it.
@@ -31,6 +32,15 @@ pub struct ListShape {
 }
 
 impl<'a> List<'a> {
+    const fn nothing(entry_bytes: u64) -> Self {
+        Self { bytes: &[], entry_bytes, count: 0, is_whole: false }
+    }
+
+    /// Whether every entry that the list names is here.
+    pub const fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let (bytes, entry_bytes) = (self.bytes, self.entry_bytes);
         (0..self.count).map_while(move |index| bytes::slice_at(bytes, index.checked_mul(entry_bytes)?, entry_bytes))
@@ -42,7 +52,7 @@ impl<'a> List<'a> {
 pub fn counted_list<'a>(stream: &'a [u8], shape: ListShape, problems: &mut Problems) -> List<'a> {
     let Some(count) = bytes::u32_at(stream, 0).map(u64::from) else {
         problems.damage(shape.kind.to_string(), "has no room for its count; it is left out");
-        return List { bytes: &[], entry_bytes: shape.entry_bytes, count: 0 };
+        return List::nothing(shape.entry_bytes);
     };
     let padded_bytes = count.saturating_mul(shape.entry_bytes).saturating_add(8);
     let head_bytes = if stream.len() as u64 == padded_bytes { 8 } else { 4 };
@@ -68,7 +78,7 @@ fn sized_list_of<'a>(
     shape: ListShape,
     problems: &mut Problems,
 ) -> List<'a> {
-    let empty = List { bytes: &[], entry_bytes: shape.entry_bytes, count: 0 };
+    let empty = List::nothing(shape.entry_bytes);
     let (Some(head_bytes), Some(entry_bytes), Some(count)) = (bytes::u32_at(stream, 0), bytes::u32_at(stream, 4), count)
     else {
         problems.damage(shape.kind.to_string(), "has no room for its head; it is left out");
@@ -112,7 +122,8 @@ fn list_after_head<'a>(
             format!("has {found_count} entries; the first {} are used", shape.max_entries),
         );
     }
-    List { bytes, entry_bytes: shape.entry_bytes, count: found_count.min(shape.max_entries) }
+    let used_count = found_count.min(shape.max_entries);
+    List { bytes, entry_bytes: shape.entry_bytes, count: used_count, is_whole: used_count == count }
 }
 
 /// Reads MINIDUMP_STRINGs: a 32-bit length in bytes, then UTF-16.

@@ -16,6 +16,12 @@ pub enum Mapping {
 impl Mapping {
     /// Maps `path` for reading. An empty file gives an empty mapping.
     pub fn open(path: &Path) -> io::Result<Self> {
+        // Opening a pipe would wait for somebody to write to it.
+        let kind = std::fs::metadata(path)?;
+        if !kind.is_file() {
+            let reason = if kind.is_dir() { "it is a folder" } else { "it is no file but a pipe or a device" };
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
         let file = File::open(path)?;
         if file.metadata()?.len() == 0 {
             return Ok(Self::Bytes(Vec::new()));

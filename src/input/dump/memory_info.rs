@@ -24,10 +24,18 @@ pub struct MemoryInfoRecord {
     pub memory_type: u32,
 }
 
-pub fn read_memory_info(stream: &[u8], problems: &mut Problems) -> Vec<MemoryInfoRecord> {
+/// The entries that are in the file.
+pub struct MemoryInfoList {
+    pub records: Vec<MemoryInfoRecord>,
+    /// Whether those are all that the list names.
+    pub is_whole: bool,
+}
+
+pub fn read_memory_info(stream: &[u8], problems: &mut Problems) -> MemoryInfoList {
     let shape = ListShape { kind: StreamKind::MEMORY_INFO_LIST, entry_bytes: 48, max_entries: MAX_REGIONS };
     let list = sized_list_with_wide_count(stream, shape, problems);
-    list.iter()
+    let records: Vec<MemoryInfoRecord> = list
+        .iter()
         .filter_map(|entry| {
             Some(MemoryInfoRecord {
                 base: Va(bytes::u64_at(entry, 0)?),
@@ -39,5 +47,6 @@ pub fn read_memory_info(stream: &[u8], problems: &mut Problems) -> Vec<MemoryInf
                 memory_type: bytes::u32_at(entry, 0x28)?,
             })
         })
-        .collect()
+        .collect();
+    MemoryInfoList { is_whole: list.is_whole() && !records.is_empty(), records }
 }

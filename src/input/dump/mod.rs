@@ -55,6 +55,8 @@ pub struct Dump {
     pub thread_names: BTreeMap<u32, String>,
     pub memory: DumpMemory,
     pub memory_info: Option<Vec<MemoryInfoRecord>>,
+    /// Whether every entry that the memory info list names is in the file: only then do sums over it mean something.
+    pub has_whole_memory_info: bool,
     pub handles: Option<Vec<HandleRecord>>,
     pub handle_operations: Option<Vec<HandleOperationRecord>>,
     pub vm_counters: Option<ProcessVmCounters>,
@@ -81,8 +83,7 @@ pub struct Fingerprint {
 /// When nothing can be said about the file: it cannot be read, is no minidump, is not of Windows, or none of its streams
 /// lies in the file.
 pub fn open(path: &Path) -> Result<Dump, DumpError> {
-    let file = Mapping::open(path)
-        .map_err(|source| DumpError::Unreadable { path: path.to_owned(), source: readable_reason(path, source) })?;
+    let file = Mapping::open(path).map_err(|source| DumpError::Unreadable { path: path.to_owned(), source })?;
     read(path, file)
 }
 
@@ -92,11 +93,6 @@ pub fn open(path: &Path) -> Result<Dump, DumpError> {
 /// As [`open`].
 pub fn open_bytes(path: &Path, bytes: Vec<u8>) -> Result<Dump, DumpError> {
     read(path, Mapping::Bytes(bytes))
-}
-
-/// Mapping a folder fails with a reason that does not name the folder as the cause on every system.
-fn readable_reason(path: &Path, source: std::io::Error) -> std::io::Error {
-    if path.is_dir() { std::io::Error::new(std::io::ErrorKind::IsADirectory, "it is a folder") } else { source }
 }
 
 fn read(path: &Path, file: Mapping) -> Result<Dump, DumpError> {
@@ -164,6 +160,7 @@ fn read_streams(
         .unwrap_or_default();
     let memory = DumpMemory::new(Arc::clone(file), reader.memory_ranges(p));
     let memory_info = reader.bytes(StreamKind::MEMORY_INFO_LIST, p).map(|s| memory_info::read_memory_info(s, p));
+    let has_whole_memory_info = memory_info.as_ref().is_some_and(|list| list.is_whole);
     let handles = reader.bytes(StreamKind::HANDLE_DATA, p).map(|s| handles::read_handles(s, &texts, p));
     let handle_operations =
         reader.bytes(StreamKind::HANDLE_OPERATION_LIST, p).map(|s| handles::read_handle_operations(s, p));
@@ -192,7 +189,8 @@ fn read_streams(
         thread_infos,
         thread_names,
         memory,
-        memory_info,
+        memory_info: memory_info.map(|list| list.records),
+        has_whole_memory_info,
         handles,
         handle_operations,
         vm_counters,

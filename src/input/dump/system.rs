@@ -202,13 +202,14 @@ pub fn read_exception(stream: &[u8], problems: &mut Problems) -> Option<Exceptio
 
 /// A comment stream: `CommentStreamA` in the writer's code page (shown as UTF-8), `CommentStreamW` in UTF-16.
 pub fn read_comment(stream: &[u8], kind: StreamKind) -> Option<String> {
+    const MAX_UTF16_BYTES: u64 = 2 * crate::base::printable::MAX_TEXT_CHARS as u64;
     let text = if kind == StreamKind::COMMENT_W {
-        let stream = bytes::available_at(stream, 0, 2 * crate::base::printable::MAX_TEXT_CHARS as u64);
+        let stream = bytes::available_at(stream, 0, MAX_UTF16_BYTES);
         bytes::utf16_text_to_nul(stream).lines().map(printable).collect::<Vec<_>>().join("\n")
     } else {
         let head = bytes::available_at(stream, 0, crate::base::printable::MAX_TEXT_CHARS as u64);
         let text = head.split(|byte| *byte == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(text).lines().map(|line| printable(line)).collect::<Vec<_>>().join("\n")
+        String::from_utf8_lossy(text).lines().map(printable).collect::<Vec<_>>().join("\n")
     };
     (!text.is_empty()).then_some(text)
 }

@@ -14,8 +14,9 @@ const NT_HEAP: u32 = 0xeeff_eeff;
 const SEGMENT_HEAP: u32 = 0xddee_ddee;
 /// Set in ForceFlags of the stand-in that page heap puts into the heap list.
 const PAGE_HEAP: u32 = 0x0100_0000;
-/// A 32-bit process has room for 65,536 allocations; longer lists are cyclic or foreign.
-const MAX_LIST: usize = 1 << 20;
+/// Segments and large blocks of all heaps of a process together. A 32-bit process has room for 65,536 allocations; more
+/// than this come from lists made to lead many heaps through the same links.
+pub const LINK_BUDGET: usize = 1 << 20;
 
 /// What kind of heap lies at an address of the heap list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +41,8 @@ pub struct HeapExtent {
     pub segments: Vec<Va>,
     /// Blocks with an allocation of their own (`!heap` calls them virtual blocks).
     pub large_blocks: Vec<Va>,
+    /// Whether that is all its memory: every list was followed to its end, and the kind of heap is one that has them.
+    pub is_whole: bool,
 }
 
 struct Layout {
@@ -74,8 +77,15 @@ const LAYOUTS_64: [Layout; 3] = [
     Layout { segment_signature: 0x10, flags: 0x14, signature: 0x10, segment_list: SegmentList::Array { at: 0xa0 }, large_blocks: 0x90 },
 ];
 
-/// Reads which memory belongs to the heap at `base`.
-pub fn read_extent(memory: &dyn ReadMemory, base: Va, width: PointerWidth, problems: &mut Problems) -> HeapExtent {
+/// Reads which memory belongs to the heap at `base`. Takes the links that it follows from `link_budget`, which starts as
+/// [`LINK_BUDGET`] for a process.
+pub fn read_extent(
+    memory: &dyn ReadMemory,
+    base: Va,
+    width: PointerWidth,
+    link_budget: &mut usize,
+    problems: &mut Problems,
+) -> HeapExtent {
     let layouts = match width {
         PointerWidth::Bits32 => &LAYOUTS_32,
         PointerWidth::Bits64 => &LAYOUTS_64,
@@ -87,6 +97,7 @@ pub fn read_extent(memory: &dyn ReadMemory, base: Va, width: PointerWidth, probl
         flags: None,
         segments: vec![base],
         large_blocks: Vec::new(),
+        is_whole: false,
     };
     let u32_at = |offset: u64| memory::u32_at(memory, base.checked_add(offset)?);
     let [first, ..] = layouts;
@@ -110,7 +121,7 @@ pub fn read_extent(memory: &dyn ReadMemory, base: Va, width: PointerWidth, probl
         return extent;
     }
     extent.kind = HeapKind::Nt;
-    let list = ListReader { memory, width, heap: base };
+    let mut list = ListReader { memory, width, heap: base, link_budget, is_whole: true };
     extent.segments = match layout.segment_list {
         SegmentList::Linked { head, entry } => list
             .linked(head, "segment list", problems)
@@ -123,6 +134,7 @@ pub fn read_extent(memory: &dyn ReadMemory, base: Va, width: PointerWidth, probl
         extent.segments.insert(0, base);
     }
     extent.large_blocks = list.linked(layout.large_blocks, "list of large blocks", problems);
+    extent.is_whole = list.is_whole;
     extent
 }
 
@@ -130,28 +142,38 @@ struct ListReader<'a> {
     memory: &'a dyn ReadMemory,
     width: PointerWidth,
     heap: Va,
+    link_budget: &'a mut usize,
+    is_whole: bool,
 }
 
 impl ListReader<'_> {
     /// Addresses of the links of a LIST_ENTRY list, in order; what a broken list still gives, with a problem record.
-    fn linked(&self, head_offset: u64, name: &str, problems: &mut Problems) -> Vec<Va> {
-        let place = || format!("heap {}", self.heap);
+    fn linked(&mut self, head_offset: u64, name: &str, problems: &mut Problems) -> Vec<Va> {
+        let place = format!("heap {}", self.heap);
         let mut links = Vec::new();
         let mut seen = BTreeSet::new();
         let Some(head) = self.heap.checked_add(head_offset) else { return links };
         let mut at = head;
         loop {
             let Some(next) = memory::pointer_at(self.memory, at, self.width) else {
-                problems.missing(place(), format!("the {name} goes on at {at}, which is not in the dump"));
+                self.is_whole = false;
+                problems.missing(place, format!("the {name} goes on at {at}, which is not in the dump"));
                 return links;
             };
             if next == head {
                 return links;
             }
-            if !seen.insert(next) || links.len() >= MAX_LIST {
-                problems.damage(place(), format!("the {name} does not end: it comes back to {next}"));
+            if !seen.insert(next) {
+                self.is_whole = false;
+                problems.damage(place, format!("the {name} does not end: it comes back to {next}"));
                 return links;
             }
+            let Some(budget) = self.link_budget.checked_sub(1) else {
+                self.is_whole = false;
+                problems.damage(place, format!("the {name} goes on at {next} after too many links; the rest is left out"));
+                return links;
+            };
+            *self.link_budget = budget;
             links.push(next);
             at = next;
         }

@@ -33,9 +33,18 @@ pub struct Peb {
     pub process_heap: Va,
     /// Addresses of the process heaps, in the order of the list: `!heap` counts them from 1.
     pub heaps: Vec<Va>,
+    /// How many there should be; `None` when the dump does not tell.
+    pub heap_count: Option<u32>,
     pub parameters: Option<ProcessParameters>,
     /// Memory that the PEB points at, with the name that WinDbg gives it in `!address`.
     pub pointed_at: Vec<(Va, &'static str)>,
+}
+
+impl Peb {
+    /// Whether the addresses of all process heaps are known.
+    pub fn has_whole_heap_list(&self) -> bool {
+        self.heap_count.is_some_and(|count| count > 0 && usize::try_from(count) == Ok(self.heaps.len()))
+    }
 }
 
 /// Reads the PEB at `base`. `None` when its first page is not in the dump; what is missing beyond it is a problem record.
@@ -74,6 +83,7 @@ pub fn read_peb(memory: &dyn ReadMemory, base: Va, width: PointerWidth, problems
         session_id: u32_at(layout.session_id),
         process_heap: pointer_at(layout.process_heap)?,
         heaps: read_heap_list(memory, base, layout, width, problems),
+        heap_count: u32_at(layout.number_of_heaps),
         parameters,
         pointed_at,
     })

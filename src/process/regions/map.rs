@@ -17,6 +17,9 @@ const MEM_PRIVATE: u32 = 0x2_0000;
 const MEM_MAPPED: u32 = 0x4_0000;
 const MEM_IMAGE: u32 = 0x100_0000;
 
+/// Uses whose memory is known by bounds that do not come from the memory info list: module list, TEBs.
+const TOLD_BY_BOUNDS: [Usage; 4] = [Usage::Image, Usage::Stack, Usage::Teb, Usage::Peb];
+
 /// An image in memory, as the module list has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ModuleRange {
@@ -24,10 +27,11 @@ pub struct ModuleRange {
     pub range: VaRange,
 }
 
-/// Makes the complete map from a memory info list. `unknown_uses` are those whose structures could not be read: no total
-/// of theirs is known.
+/// Makes the map from a memory info list, complete when the whole list is there. `unknown_uses` are those whose structures
+/// could not be read: no total of theirs is known.
 pub fn map_from_memory_info(
     records: &[MemoryInfoRecord],
+    is_whole: bool,
     modules: &[ModuleRange],
     claims: &ClaimMap,
     unknown_uses: &[Usage],
@@ -36,12 +40,14 @@ pub fn map_from_memory_info(
     let modules = SortedModules::new(modules);
     let mut regions = Vec::with_capacity(records.len());
     let mut entries = Vec::with_capacity(records.len());
+    let mut left_out_count: u64 = 0;
     for record in in_order_without_overlap(records, problems) {
         let Some(state) = state_of(record.state) else {
             problems.damage(
                 "memory info list",
                 format!("the region at {} has the unknown state {:#x}; it is left out", record.base, record.state),
             );
+            left_out_count = left_out_count.saturating_add(1);
             continue;
         };
         let whole = Region {
@@ -65,7 +71,9 @@ pub fn map_from_memory_info(
             split_by_claims(whole, &modules, claims, &mut regions);
         }
     }
-    finish(regions, &entries, Completeness::Complete, unknown_uses)
+    let is_complete = is_whole && left_out_count == 0;
+    let completeness = if is_complete { Completeness::Complete } else { Completeness::Partial };
+    finish(regions, &entries, completeness, unknown_uses)
 }
 
 /// Makes a partial map: memory that lies in the dump, and the modules.
@@ -107,7 +115,10 @@ pub fn map_from_memory_ranges(
         .map(|region| Entry { range: region.range, state: region.state, memory_type: None, protect: None })
         .collect();
     let completeness = if has_all_committed { Completeness::CommittedOnly } else { Completeness::Partial };
-    finish(regions, &entries, completeness, unknown_uses)
+    // Without types and allocations nobody can tell mapped files, nor how far a heap or another thing goes.
+    let untold = Usage::IN_USE.into_iter().filter(|usage| !TOLD_BY_BOUNDS.contains(usage));
+    let unknown_uses: Vec<Usage> = unknown_uses.iter().copied().chain(untold).collect();
+    finish(regions, &entries, completeness, &unknown_uses)
 }
 
 fn finish(

@@ -53,7 +53,8 @@ pub enum Completeness {
     /// No memory info list, but the writer saved all committed memory that can be read: reserved and free memory, guard
     /// pages and types are not known.
     CommittedOnly,
-    /// No memory info list, and only parts of the memory: the map shows what is known, and no total is the process's.
+    /// No memory info list and only parts of the memory, or a list that is cut off or damaged: the map shows what is known,
+    /// and no total is the process's.
     Partial,
 }
 

@@ -1,0 +1,45 @@
+//! One function for fuzz targets, and for the tests that replay their corpora: any bytes, through reader and snapshot.
+//!
+//! What must not happen: a panic, a hang, or memory in proportion to a number found in the bytes.
+
+use std::hint::black_box;
+use std::path::Path;
+
+use crate::base::memory::ReadMemory;
+use crate::base::progress::Progress;
+use crate::input::dump;
+
+use super::series::allocations::allocations;
+use super::series::equal_sizes::equal_sizes;
+use super::snapshot::take_snapshot;
+
+/// Reads `data` as a dump and touches what came of it: records, problems, regions with the memory they start with,
+/// allocations. Whether it was a dump.
+///
+/// # Panics
+/// When the regions break their invariant: sorted, none empty, without overlap.
+pub fn open_and_walk(data: &[u8]) -> bool {
+    let dump = match dump::open_bytes(Path::new("any.dmp"), data.to_vec()) {
+        Ok(dump) => dump,
+        Err(error) => {
+            assert!(!error.to_string().contains('\n'), "an error takes one line: {error}");
+            return false;
+        }
+    };
+    let Ok(snapshot) = take_snapshot(dump, &Progress::default()) else { return false };
+    let regions = &snapshot.address_space.regions;
+    assert!(regions.iter().all(|region| !region.range.is_empty()), "a region is empty");
+    let in_order = |pair: &[crate::process::regions::Region]| {
+        pair.first().zip(pair.last()).is_none_or(|(before, after)| before.range.end <= after.range.start)
+    };
+    assert!(regions.windows(2).all(in_order), "regions overlap or are not sorted");
+    for region in regions {
+        let start = snapshot.dump.memory.bytes_at(region.range.start, 16);
+        black_box(start.iter().fold(0_u8, |sum, byte| sum ^ byte));
+    }
+    for problem in snapshot.problems.iter() {
+        black_box((problem.place.len(), problem.text.len()));
+    }
+    black_box((allocations(&snapshot), equal_sizes(&snapshot), &snapshot.threads, &snapshot.dump.modules));
+    true
+}

@@ -1,0 +1,105 @@
+//! The dumps of the series at the left, and the facts of the selected one below them.
+
+use eframe::egui::{Frame, Label, Margin, Panel, Response, RichText, ScrollArea, Sense, Ui, UiBuilder, WidgetInfo, Role};
+
+use crate::base::ids::DumpIdx;
+use crate::base::units::ByteSize;
+use crate::gui::command::Command;
+use crate::gui::ctx::ViewCtx;
+use crate::gui::selection::Item;
+use crate::present::process::process_facts;
+use crate::present::value::ABSENT_TEXT;
+
+pub fn dump_list_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
+    Panel::bottom("facts").default_size(280.0).min_size(80.0).resizable(true).frame(Frame::new()).show(ui, |ui| {
+        ui.add_space(8.0);
+        facts_ui(ui, ctx);
+    });
+    ScrollArea::vertical().id_salt("dump list").auto_shrink(false).show(ui, |ui| {
+        let has_groups = ctx.session.analysis.groups.len() > 1;
+        for group in &ctx.session.analysis.groups {
+            let name = group.identity.image.as_deref().unwrap_or("unknown image");
+            let pid = group.identity.pid.map_or_else(String::new, |pid| format!(" · {pid}"));
+            ui.add(Label::new(RichText::new(format!("{name}{pid}")).strong()).truncate());
+            for dump in &group.dumps {
+                dump_ui(ui, ctx, *dump);
+            }
+            if has_groups {
+                ui.add_space(8.0);
+            }
+        }
+    });
+}
+
+fn dump_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, dump: DumpIdx) {
+    let Some(snapshot) = ctx.session.analysis.snapshot(dump) else { return };
+    let committed = snapshot.address_space.totals.committed_bytes();
+    let committed = committed.map_or_else(|| ABSENT_TEXT.to_owned(), |bytes| ByteSize(bytes).to_string());
+    let time = snapshot.time().map_or_else(|| "no time".to_owned(), |time| time.table_text());
+    let name = snapshot.file_name();
+    let is_selected = ctx.session.dump() == Some(dump);
+    let response = row_ui(ui, is_selected, |ui| {
+        ui.horizontal(|ui| {
+            ui.add(Label::new(RichText::new(format!("{dump}")).strong()).selectable(false));
+            ui.add(Label::new(RichText::new(&name)).truncate().selectable(false));
+        });
+        ui.horizontal(|ui| {
+            ui.add(Label::new(RichText::new(&time).small().weak()).selectable(false));
+        });
+        ui.horizontal(|ui| {
+            ui.add(Label::new(RichText::new(format!("{committed} committed")).small()).selectable(false));
+            if ctx.session.baseline() == Some(dump) {
+                ui.add(Label::new(RichText::new("baseline").small().color(ctx.theme.accent)).selectable(false));
+            }
+            if snapshot.problems.has_damage() {
+                ui.add(Label::new(RichText::new("damaged").small().color(ctx.theme.warning)).selectable(false));
+            }
+        });
+    });
+    response.widget_info(|| {
+        WidgetInfo::selected(Role::ListBoxOption, true, is_selected, format!("dump {dump} {name} {time} {committed}"))
+    });
+    if response.clicked() {
+        ctx.send(Command::Select(Item::Dump(dump)));
+    }
+    response.context_menu(|ui| {
+        if ui.button("Compare others with this dump").clicked() {
+            ctx.send(Command::SetBaseline(Some(dump)));
+            ui.close();
+        }
+        if ui.button("Copy the path").clicked() {
+            ctx.send(Command::CopyText(snapshot.dump.path.display().to_string()));
+            ui.close();
+        }
+    });
+}
+
+fn row_ui(ui: &mut Ui, is_selected: bool, content: impl FnOnce(&mut Ui)) -> Response {
+    let builder = UiBuilder::new().id_salt(ui.next_auto_id()).sense(Sense::click());
+    let response = ui.scope_builder(builder, |ui| {
+        let hovered = ui.response().hovered();
+        let fill = match (is_selected, hovered) {
+            (true, _) => ui.visuals().selection.bg_fill,
+            (false, true) => ui.visuals().widgets.hovered.weak_bg_fill,
+            (false, false) => ui.visuals().faint_bg_color,
+        };
+        Frame::new().fill(fill).corner_radius(4).inner_margin(Margin::symmetric(8, 4)).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.spacing_mut().item_spacing.y = 2.0;
+            content(ui);
+        });
+    });
+    response.response
+}
+
+fn facts_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
+    let Some((dump, snapshot)) = ctx.session.dump().zip(ctx.session.snapshot()) else { return };
+    ui.strong(format!("Dump {dump}"));
+    ScrollArea::vertical().id_salt("facts").auto_shrink(false).show(ui, |ui| {
+        for fact in process_facts(snapshot) {
+            ui.label(RichText::new(fact.name).small().weak());
+            ui.add(Label::new(RichText::new(&fact.value).small()).wrap());
+            ui.add_space(2.0);
+        }
+    });
+}

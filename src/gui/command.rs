@@ -1,0 +1,51 @@
+//! Everything that a view or a menu can ask for. Applied in one place, once a frame: `logic`.
+
+use std::path::PathBuf;
+
+use crate::base::ids::DumpIdx;
+use crate::jobs::JobId;
+use crate::present::series_plot::Axis;
+use crate::present::uses::Division;
+
+use super::selection::Item;
+use super::settings::{Scale, ThemeChoice};
+use super::tab::Tab;
+
+/// A request.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    /// Open these files and folders as a new series.
+    Open(Vec<PathBuf>),
+    /// Open these files and folders together with those that are open.
+    Add(Vec<PathBuf>),
+    OpenSample,
+    AskForFiles,
+    AskForFolder,
+    Reload,
+    CloseSeries,
+    ForgetRecent,
+    Show(Tab),
+    Select(Item),
+    Back,
+    Forward,
+    /// Compare with this dump; `None` is the first of the process.
+    SetBaseline(Option<DumpIdx>),
+    /// Compare these two dumps; `None` is from the baseline to the last.
+    SetInterval(Option<(DumpIdx, DumpIdx)>),
+    SetDivision(Division),
+    SetAxis(Axis),
+    SetScale(Scale),
+    SetTheme(ThemeChoice),
+    SetTextSize(f32),
+    CopyText(String),
+    /// Ask where to save a text and save it.
+    SaveText { file_name: String, text: String },
+    SaveScreenshot,
+    CopyScreenshot,
+    CancelJob(JobId),
+    CancelAll,
+    DismissMessage,
+    ShowHelp(bool),
+    ShowAbout(bool),
+    Quit,
+}

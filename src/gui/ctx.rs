@@ -1,0 +1,32 @@
+//! What a view is given: everything to read, and a way to ask.
+
+use std::cell::RefCell;
+
+use super::command::Command;
+use super::session::Session;
+use super::settings::Settings;
+use super::theme::Theme;
+
+/// Read-only but for the queue of commands.
+pub struct ViewCtx<'a> {
+    pub session: &'a Session,
+    pub settings: &'a Settings,
+    pub theme: &'a Theme,
+    commands: &'a RefCell<Vec<Command>>,
+}
+
+impl<'a> ViewCtx<'a> {
+    pub const fn new(
+        session: &'a Session,
+        settings: &'a Settings,
+        theme: &'a Theme,
+        commands: &'a RefCell<Vec<Command>>,
+    ) -> Self {
+        Self { session, settings, theme, commands }
+    }
+
+    /// Asks for something; it happens before the next frame is painted.
+    pub fn send(&self, command: Command) {
+        self.commands.borrow_mut().push(command);
+    }
+}

@@ -1,0 +1,84 @@
+//! The system's file dialogs, each on a thread of its own so that the window goes on painting.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+
+use eframe::egui;
+
+use super::command::Command;
+
+/// What a dialog is for.
+enum Purpose {
+    OpenFiles,
+    OpenFolder,
+    Save(Vec<u8>),
+}
+
+/// What came of a dialog.
+pub enum Answer {
+    Command(Command),
+    /// Write these bytes there.
+    Save { path: PathBuf, bytes: Vec<u8> },
+}
+
+/// At most one dialog is open.
+#[derive(Default)]
+pub struct Dialogs {
+    open: Option<Receiver<Option<Answer>>>,
+}
+
+const DUMP_EXTENSIONS: [&str; 6] = ["dmp", "mdmp", "hdmp", "DMP", "MDMP", "HDMP"];
+
+impl Dialogs {
+    pub fn ask_for_files(&mut self, ctx: &egui::Context) {
+        let dialog = rfd::FileDialog::new()
+            .set_title("Open dumps")
+            .add_filter("process dumps", &DUMP_EXTENSIONS)
+            .add_filter("all files", &["*"]);
+        self.show(ctx, dialog, Purpose::OpenFiles);
+    }
+
+    pub fn ask_for_folder(&mut self, ctx: &egui::Context) {
+        self.show(ctx, rfd::FileDialog::new().set_title("Open a folder of dumps"), Purpose::OpenFolder);
+    }
+
+    pub fn ask_where_to_save(&mut self, ctx: &egui::Context, file_name: &str, bytes: Vec<u8>) {
+        let dialog = rfd::FileDialog::new().set_title("Save").set_file_name(file_name);
+        self.show(ctx, dialog, Purpose::Save(bytes));
+    }
+
+    fn show(&mut self, ctx: &egui::Context, dialog: rfd::FileDialog, purpose: Purpose) {
+        if self.open.is_some() {
+            return;
+        }
+        let (send, receiver) = channel();
+        let ctx = ctx.clone();
+        let started = std::thread::Builder::new().name("file dialog".to_owned()).spawn(move || {
+            // The window may have been closed meanwhile.
+            drop(send.send(answer(dialog, purpose)));
+            ctx.request_repaint();
+        });
+        if started.is_ok() {
+            self.open = Some(receiver);
+        }
+    }
+
+    /// What the dialog that closed since the last call gave.
+    pub fn poll(&mut self) -> Option<Answer> {
+        let answer = match self.open.as_ref()?.try_recv() {
+            Ok(answer) => answer,
+            Err(std::sync::mpsc::TryRecvError::Empty) => return None,
+            Err(std::sync::mpsc::TryRecvError::Disconnected) => None,
+        };
+        self.open = None;
+        answer
+    }
+}
+
+fn answer(dialog: rfd::FileDialog, purpose: Purpose) -> Option<Answer> {
+    match purpose {
+        Purpose::OpenFiles => dialog.pick_files().map(|files| Answer::Command(Command::Open(files))),
+        Purpose::OpenFolder => dialog.pick_folder().map(|folder| Answer::Command(Command::Open(vec![folder]))),
+        Purpose::Save(bytes) => dialog.save_file().map(|path| Answer::Save { path, bytes }),
+    }
+}

@@ -1,0 +1,297 @@
+//! Once a frame, before painting: fetch what jobs and dialogs gave, take shortcuts and dropped files, apply commands.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eframe::egui::{self, Key, KeyboardShortcut, Modifiers};
+
+use crate::analysis::Analysis;
+use crate::jobs::Finished;
+use crate::jobs::open_series::{JobOutput, open_sample, open_series, save_file};
+use crate::present::log::{Gravity, LogEntry};
+
+use super::app::{App, Message};
+use super::command::Command;
+use super::dialogs::Answer;
+use super::screenshot::{Target, to_png};
+use super::selection::{Item, Place};
+use super::tab::Tab;
+use super::{settings, theme};
+
+/// How long the bars of running jobs may be out of date.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Shortcuts that menus show; those that need more than a command are in [`App::take_shortcuts`].
+pub const SHORTCUTS: [(KeyboardShortcut, Command); 9] = [
+    (KeyboardShortcut::new(Modifiers::CTRL.plus(Modifiers::SHIFT), Key::O), Command::AskForFolder),
+    (KeyboardShortcut::new(Modifiers::CTRL, Key::O), Command::AskForFiles),
+    (KeyboardShortcut::new(Modifiers::NONE, Key::F5), Command::Reload),
+    (KeyboardShortcut::new(Modifiers::ALT, Key::ArrowLeft), Command::Back),
+    (KeyboardShortcut::new(Modifiers::ALT, Key::ArrowRight), Command::Forward),
+    (KeyboardShortcut::new(Modifiers::SHIFT, Key::F12), Command::CopyScreenshot),
+    (KeyboardShortcut::new(Modifiers::NONE, Key::F12), Command::SaveScreenshot),
+    (KeyboardShortcut::new(Modifiers::NONE, Key::F1), Command::ShowHelp(true)),
+    (KeyboardShortcut::new(Modifiers::CTRL, Key::Q), Command::Quit),
+];
+
+const TAB_KEYS: [Key; 9] =
+    [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
+
+impl App {
+    pub(super) fn run_logic(&mut self, ctx: &egui::Context) {
+        self.drain_jobs(ctx);
+        self.drain_dialogs();
+        self.drain_screenshots(ctx);
+        self.take_dropped_files(ctx);
+        self.take_shortcuts(ctx);
+        let commands = std::mem::take(&mut *self.commands.borrow_mut());
+        for command in commands {
+            self.apply(ctx, command);
+        }
+        if !self.jobs.is_idle() {
+            ctx.request_repaint_after(PROGRESS_INTERVAL);
+        }
+        let is_loaded = self.jobs.is_idle() && self.session.generation > 0;
+        if is_loaded {
+            self.screenshots.count_frame(ctx);
+        }
+        self.note_window_size(ctx);
+    }
+
+    fn drain_jobs(&mut self, ctx: &egui::Context) {
+        for (_, title, finished) in self.jobs.drain() {
+            match finished {
+                Finished::Done(JobOutput::Opened { inputs, analysis }) => self.show_series(inputs, *analysis),
+                Finished::Done(JobOutput::Saved(path)) => {
+                    self.tell(format!("saved {}", path.display()), false);
+                    if self.screenshots.unattended_path().as_ref() == Some(&path) {
+                        ctx.send_viewport_cmd(egui::ViewportCommand::Close);
+                    }
+                }
+                Finished::Done(JobOutput::Failed(text)) => self.tell(text, true),
+                Finished::Cancelled => self.tell(format!("{title}: cancelled"), false),
+                Finished::Panicked(text) => {
+                    self.tell(format!("{title}: dumptrend made a mistake, please report it: {text}"), true);
+                }
+            }
+        }
+    }
+
+    /// Takes over a new analysis. When nothing in it can be shown, what was open stays.
+    fn show_series(&mut self, inputs: Vec<PathBuf>, analysis: Analysis) {
+        let failed_count = analysis.failures.len();
+        let first_failure = analysis.failures.first().map(|failure| failure.text.clone());
+        if analysis.snapshots.is_empty() {
+            let text = first_failure.unwrap_or_else(|| "there is nothing to open".to_owned());
+            for failure in &analysis.failures {
+                self.messages.push(LogEntry {
+                    gravity: Gravity::Failure,
+                    file: String::new(),
+                    place: String::new(),
+                    text: failure.text.clone(),
+                });
+            }
+            self.message = Some(Message { text: with_more(text, failed_count), is_error: true });
+            return;
+        }
+        let is_reload = inputs == self.session.inputs;
+        self.settings.remember(&inputs);
+        let last = analysis.main_group().and_then(|group| group.dumps.last().copied());
+        self.session.inputs = inputs;
+        self.session.analysis = Arc::new(analysis);
+        self.session.generation += 1;
+        if !is_reload {
+            self.session.baseline = None;
+            self.session.interval = None;
+            self.session.selected = last.map(Item::Dump);
+            self.history.go(Place { tab: self.history.place().tab, item: self.session.selected });
+        }
+        let count = self.session.analysis.snapshots.len();
+        match first_failure {
+            Some(text) => self.message = Some(Message { text: with_more(text, failed_count), is_error: true }),
+            None => self.tell(format!("{count} dumps opened"), false),
+        }
+    }
+
+    fn drain_dialogs(&mut self) {
+        match self.dialogs.poll() {
+            Some(Answer::Command(command)) => self.commands.borrow_mut().push(command),
+            Some(Answer::Save { path, bytes }) => {
+                self.jobs.start("saving", move |_| Ok(save_file(path, &bytes)));
+            }
+            None => {}
+        }
+    }
+
+    fn drain_screenshots(&mut self, ctx: &egui::Context) {
+        for (target, picture) in self.screenshots.poll() {
+            if target == Target::Clipboard {
+                ctx.copy_image((*picture).clone());
+                self.tell("picture copied".to_owned(), false);
+                continue;
+            }
+            match to_png(&picture) {
+                Err(text) => self.tell(format!("the picture cannot be made: {text}"), true),
+                Ok(bytes) => match self.screenshots.unattended_path().filter(|_| target == Target::Unattended) {
+                    Some(path) => {
+                        self.jobs.start("saving", move |_| Ok(save_file(path, &bytes)));
+                    }
+                    None => self.dialogs.ask_where_to_save(ctx, "dumptrend.png", bytes),
+                },
+            }
+        }
+    }
+
+    /// Dropped files open as a new series; with Ctrl held they join the open one.
+    fn take_dropped_files(&self, ctx: &egui::Context) {
+        let (paths, is_adding) = ctx.input(|input| {
+            let paths: Vec<PathBuf> = input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect();
+            (paths, input.modifiers.command)
+        });
+        if !paths.is_empty() {
+            self.send(if is_adding { Command::Add(paths) } else { Command::Open(paths) });
+        }
+    }
+
+    fn take_shortcuts(&self, ctx: &egui::Context) {
+        ctx.input_mut(|input| {
+            for (shortcut, command) in SHORTCUTS {
+                if input.consume_shortcut(&shortcut) {
+                    self.send(command);
+                }
+            }
+            for (key, tab) in TAB_KEYS.into_iter().zip(Tab::ALL) {
+                if input.consume_key(Modifiers::CTRL, key) {
+                    self.send(Command::Show(tab));
+                }
+            }
+        });
+        let is_escape = ctx.input(|input| input.key_pressed(Key::Escape));
+        if is_escape {
+            if self.is_help_open || self.is_about_open {
+                self.send(Command::ShowHelp(false));
+                self.send(Command::ShowAbout(false));
+            } else if !self.jobs.is_idle() {
+                self.send(Command::CancelAll);
+            } else if self.session.interval.is_some() {
+                self.send(Command::SetInterval(None));
+            }
+        }
+    }
+
+    fn apply(&mut self, ctx: &egui::Context, command: Command) {
+        match command {
+            Command::Open(paths) => self.open(paths),
+            Command::Add(paths) => {
+                let mut inputs = self.session.inputs.clone();
+                inputs.extend(paths);
+                self.open(inputs);
+            }
+            Command::OpenSample => {
+                let folder = self.options.sample_folder.clone();
+                self.jobs.start("opening the sample series", move |progress| open_sample(&folder, progress));
+            }
+            Command::AskForFiles => self.dialogs.ask_for_files(ctx),
+            Command::AskForFolder => self.dialogs.ask_for_folder(ctx),
+            Command::Reload => self.open(self.session.inputs.clone()),
+            Command::CloseSeries => {
+                let generation = self.session.generation + 1;
+                self.session = super::session::Session { generation, ..Default::default() };
+            }
+            Command::ForgetRecent => self.settings.recent.clear(),
+            Command::Show(tab) => self.go(tab, self.session.selected),
+            Command::Select(item) => self.go(self.history.place().tab, Some(item)),
+            Command::Back => {
+                self.history.back();
+                self.session.selected = self.history.place().item;
+            }
+            Command::Forward => {
+                self.history.forward();
+                self.session.selected = self.history.place().item;
+            }
+            Command::SetBaseline(baseline) => {
+                self.session.baseline = baseline;
+                self.session.interval = None;
+            }
+            Command::SetInterval(interval) => self.session.interval = interval,
+            Command::CopyText(text) => ctx.copy_text(text),
+            Command::SaveText { file_name, text } => {
+                self.dialogs.ask_where_to_save(ctx, &file_name, text.into_bytes());
+            }
+            Command::SaveScreenshot => self.screenshots.take(ctx, Target::File),
+            Command::CopyScreenshot => self.screenshots.take(ctx, Target::Clipboard),
+            Command::CancelJob(id) => self.jobs.cancel(id),
+            Command::CancelAll => self.jobs.cancel_all(),
+            Command::DismissMessage => self.message = None,
+            Command::ShowHelp(is_open) => self.is_help_open = is_open,
+            Command::ShowAbout(is_open) => self.is_about_open = is_open,
+            Command::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
+            Command::SetDivision(_)
+            | Command::SetAxis(_)
+            | Command::SetScale(_)
+            | Command::SetTheme(_)
+            | Command::SetTextSize(_) => self.apply_setting(ctx, &command),
+        }
+    }
+
+    fn apply_setting(&mut self, ctx: &egui::Context, command: &Command) {
+        match command {
+            Command::SetDivision(division) => self.settings.division = *division,
+            Command::SetAxis(axis) => self.settings.axis = *axis,
+            Command::SetScale(scale) => self.settings.scale = *scale,
+            Command::SetTheme(choice) => {
+                self.settings.theme = *choice;
+                theme::install(ctx, *choice);
+            }
+            Command::SetTextSize(factor) => {
+                self.settings.text_size = factor.clamp(0.5, 3.0);
+                ctx.set_zoom_factor(self.settings.text_size);
+            }
+            _ => {}
+        }
+        self.save_settings();
+    }
+
+    fn open(&mut self, inputs: Vec<PathBuf>) {
+        if !inputs.is_empty() {
+            // Two series opening at once would race for the window.
+            self.jobs.cancel_all();
+            self.jobs.start("opening dumps", move |progress| open_series(inputs, progress));
+        }
+    }
+
+    fn go(&mut self, tab: Tab, item: Option<Item>) {
+        self.session.selected = item;
+        self.history.go(Place { tab, item });
+    }
+
+    /// Shows a line in the status bar and keeps it for the Log tab.
+    pub(super) fn tell(&mut self, text: String, is_error: bool) {
+        let gravity = if is_error { Gravity::Failure } else { Gravity::Message };
+        self.messages.push(LogEntry { gravity, file: String::new(), place: String::new(), text: text.clone() });
+        self.message = Some(Message { text, is_error });
+    }
+
+    fn note_window_size(&mut self, ctx: &egui::Context) {
+        let size = ctx.input(|input| input.viewport().inner_rect).map(|rect| rect.size() * ctx.zoom_factor());
+        if let Some(size) = size {
+            self.settings.window_size = [size.x, size.y];
+        }
+    }
+
+    pub(super) fn save_settings(&mut self) {
+        let Some(path) = self.options.settings_path.clone() else { return };
+        if self.settings == self.saved_settings {
+            return;
+        }
+        match settings::save(&path, &self.settings) {
+            Ok(()) => self.saved_settings = self.settings.clone(),
+            Err(text) => self.tell(text, true),
+        }
+    }
+}
+
+fn with_more(first: String, count: usize) -> String {
+    if count > 1 { format!("{first} (and {} more, see the Log tab)", count - 1) } else { first }
+}

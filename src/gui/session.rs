@@ -1,0 +1,62 @@
+//! The series that is open: its analysis, and what the user chose to compare.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::analysis::Analysis;
+use crate::analysis::series::group::ProcessGroup;
+use crate::analysis::snapshot::Snapshot;
+use crate::base::ids::DumpIdx;
+
+use super::selection::Item;
+
+/// What is open. Empty before the first series.
+#[derive(Clone, Default)]
+pub struct Session {
+    pub inputs: Vec<PathBuf>,
+    pub analysis: Arc<Analysis>,
+    /// Counts the analyses, so that what was derived from an older one is known to be stale.
+    pub generation: u64,
+    pub selected: Option<Item>,
+    pub baseline: Option<DumpIdx>,
+    pub interval: Option<(DumpIdx, DumpIdx)>,
+}
+
+impl Session {
+    pub fn is_empty(&self) -> bool {
+        self.analysis.snapshots.is_empty()
+    }
+
+    /// The dump that views of one dump show.
+    pub fn dump(&self) -> Option<DumpIdx> {
+        self.selected.map(Item::dump).filter(|dump| dump.0 < self.analysis.snapshots.len())
+    }
+
+    pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
+        self.analysis.snapshot(self.dump()?)
+    }
+
+    /// The process that views of a series show: the selected dump's.
+    pub fn group(&self) -> Option<&ProcessGroup> {
+        self.dump().and_then(|dump| self.analysis.group_of(dump)).or_else(|| self.analysis.main_group())
+    }
+
+    /// The dump that others are compared with.
+    pub fn baseline(&self) -> Option<DumpIdx> {
+        let group = self.group()?;
+        self.baseline.filter(|dump| group.dumps.contains(dump)).or_else(|| group.dumps.first().copied())
+    }
+
+    /// The two dumps that are compared: what the user chose, else the baseline and the last dump.
+    pub fn ends(&self) -> Option<(DumpIdx, DumpIdx)> {
+        let group = self.group()?;
+        let chosen = self.interval.filter(|(from, to)| group.dumps.contains(from) && group.dumps.contains(to));
+        chosen.or_else(|| Some((self.baseline()?, *group.dumps.last()?)))
+    }
+
+    /// The dumps of the process from the first to the second end.
+    pub fn interval_dumps(&self) -> Vec<DumpIdx> {
+        let (Some(group), Some((from, to))) = (self.group(), self.ends()) else { return Vec::new() };
+        group.dumps.iter().copied().filter(|dump| (from..=to).contains(dump)).collect()
+    }
+}

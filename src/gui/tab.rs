@@ -1,0 +1,66 @@
+//! The tabs of the window, in the order in which they stand.
+
+/// One tab.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Tab {
+    #[default]
+    Overview,
+    Regions,
+    Heaps,
+    Threads,
+    Traces,
+    Umdh,
+    Findings,
+    Symbols,
+    Log,
+}
+
+impl Tab {
+    pub const ALL: [Self; 9] = [
+        Self::Overview,
+        Self::Regions,
+        Self::Heaps,
+        Self::Threads,
+        Self::Traces,
+        Self::Umdh,
+        Self::Findings,
+        Self::Symbols,
+        Self::Log,
+    ];
+
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Regions => "Regions",
+            Self::Heaps => "Heaps",
+            Self::Threads => "Threads",
+            Self::Traces => "Traces",
+            Self::Umdh => "UMDH",
+            Self::Findings => "Findings",
+            Self::Symbols => "Symbols",
+            Self::Log => "Log",
+        }
+    }
+
+    /// What a tab will show that this version does not have yet; `None` for those that work.
+    pub const fn coming(self) -> Option<&'static str> {
+        match self {
+            Self::Heaps => Some(
+                "The process heaps as !heap -s lists them, over the series: reserved, committed, busy and free memory, and \
+                 the blocks with their allocation stacks. The Regions tab already shows which memory belongs to each heap.",
+            ),
+            Self::Threads => Some(
+                "Each thread's CPU time in each interval of the series, and its stacks, side by side for two dumps. \
+                 Until then the text report lists the times in !runaway form.",
+            ),
+            Self::Traces => Some(
+                "The user-mode stack trace database (gflags +ust), decoded into stacks with counts and growth. Until then \
+                 its memory counts as unknown.",
+            ),
+            Self::Umdh => Some("UMDH logs beside the dumps, on the same time axis, with their modules taken from the dumps."),
+            Self::Findings => Some("The analysis patterns that the series shows, each with its evidence and what to do."),
+            Self::Symbols => Some("For each module: which PDB it needs, where it was looked for, and what was found."),
+            Self::Overview | Self::Regions | Self::Log => None,
+        }
+    }
+}

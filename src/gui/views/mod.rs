@@ -1,0 +1,35 @@
+//! One file or folder per tab. A view reads the analysis, writes only its own state, and sends commands.
+
+mod coming;
+mod empty;
+mod log;
+mod overview;
+mod regions;
+
+use eframe::egui::Ui;
+
+use crate::present::log::LogEntry;
+
+use super::ctx::ViewCtx;
+use super::tab::Tab;
+
+/// The states of all views.
+#[derive(Default)]
+pub struct Views {
+    overview: overview::OverviewState,
+    regions: regions::RegionsState,
+    log: log::LogState,
+}
+
+impl Views {
+    /// Shows a tab. Before a series is open, all but the log say how to begin.
+    pub fn tab_ui(&mut self, ui: &mut Ui, ctx: &ViewCtx<'_>, tab: Tab, messages: &[LogEntry]) {
+        match (tab, tab.coming()) {
+            (Tab::Log, _) => log::log_ui(ui, ctx, &mut self.log, messages),
+            (_, Some(text)) => coming::coming_ui(ui, tab.title(), text),
+            _ if ctx.session.is_empty() => empty::empty_ui(ui, ctx),
+            (Tab::Regions, None) => regions::regions_ui(ui, ctx, &mut self.regions),
+            (_, None) => overview::overview_ui(ui, ctx, &mut self.overview),
+        }
+    }
+}

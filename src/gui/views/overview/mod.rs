@@ -1,0 +1,204 @@
+//! The answer in a line, the plot over the series, memory by use, and the table of dumps.
+
+mod plot;
+
+use std::sync::Arc;
+
+use eframe::egui::{CentralPanel, Frame, Label, Margin, Panel, RichText, ScrollArea, Ui};
+
+use crate::base::ids::DumpIdx;
+use crate::gui::command::Command;
+use crate::gui::ctx::ViewCtx;
+use crate::gui::selection::Item;
+use crate::gui::settings::Scale;
+use crate::gui::widgets::table::{TableOptions, TableOutput, TableState, table_ui};
+use crate::present::dumps::DumpTable;
+use crate::present::headline::{equal_size_lines, headline};
+use crate::present::series_plot::{Axis, SeriesPlot, series_plot};
+use crate::present::table::TableModel;
+use crate::present::uses::{Division, UseTable};
+
+/// What the overview remembers.
+#[derive(Default)]
+pub struct OverviewState {
+    dumps: TableState,
+    uses: TableState,
+    plot: plot::PlotState,
+    derived: Option<(Key, Derived)>,
+}
+
+/// What everything below is derived from.
+#[derive(Clone, PartialEq)]
+struct Key {
+    generation: u64,
+    dumps: Vec<DumpIdx>,
+    interval: Vec<DumpIdx>,
+    baseline: Option<DumpIdx>,
+    division: Division,
+    axis: Axis,
+}
+
+struct Derived {
+    number: u64,
+    headline: String,
+    equal_sizes: Vec<String>,
+    plot: SeriesPlot,
+    dumps: Arc<dyn TableModel>,
+    uses: Arc<dyn TableModel>,
+}
+
+pub fn overview_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut OverviewState) {
+    let key = key_of(ctx);
+    let number = state.derived.as_ref().map_or(0, |(_, derived)| derived.number);
+    let known = state.derived.take().filter(|(known, _)| *known == key);
+    let (key, derived) = known.unwrap_or_else(|| {
+        let derived = derive(ctx, &key, number + 1);
+        (key, derived)
+    });
+    banner_ui(ui, ctx, &derived);
+    let row_count = key.dumps.len() as f32;
+    let table_height = (row_count * 24.0 + 52.0).clamp(80.0, 220.0);
+    Panel::bottom("dump table").resizable(true).default_size(table_height).min_size(80.0).frame(top_gap()).show(
+        ui,
+        |ui| dumps_ui(ui, ctx, &mut state.dumps, &derived, &key),
+    );
+    let uses_width = (ui.available_width() * 0.46).clamp(300.0, 620.0);
+    Panel::right("uses")
+        .resizable(true)
+        .default_size(uses_width)
+        .min_size(200.0)
+        .frame(Frame::new().inner_margin(Margin { left: 8, right: 0, top: 4, bottom: 0 }))
+        .show(ui, |ui| uses_ui(ui, ctx, &mut state.uses, &derived));
+    CentralPanel::default().frame(Frame::new()).show(ui, |ui| {
+        controls_ui(ui, ctx);
+        plot::plot_ui(ui, ctx, &derived.plot, &mut state.plot);
+    });
+    state.derived = Some((key, derived));
+}
+
+fn top_gap() -> Frame {
+    Frame::new().inner_margin(Margin { left: 0, right: 0, top: 6, bottom: 0 })
+}
+
+fn key_of(ctx: &ViewCtx<'_>) -> Key {
+    Key {
+        generation: ctx.session.generation,
+        dumps: ctx.session.group().map(|group| group.dumps.clone()).unwrap_or_default(),
+        interval: ctx.session.interval_dumps(),
+        baseline: ctx.session.ends().map(|(from, _)| from),
+        division: ctx.settings.division,
+        axis: ctx.settings.axis,
+    }
+}
+
+fn derive(ctx: &ViewCtx<'_>, key: &Key, number: u64) -> Derived {
+    let analysis = &ctx.session.analysis;
+    Derived {
+        number,
+        headline: headline(analysis, &key.interval),
+        equal_sizes: equal_size_lines(analysis, &key.interval),
+        plot: series_plot(analysis, &key.dumps, key.division, key.axis),
+        dumps: Arc::new(DumpTable::new(Arc::clone(analysis), key.dumps.clone(), key.baseline)),
+        uses: Arc::new(UseTable::new(Arc::clone(analysis), key.division, key.interval.clone())),
+    }
+}
+
+fn banner_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, derived: &Derived) {
+    Frame::new().fill(ctx.theme.banner).corner_radius(6).inner_margin(Margin::symmetric(12, 8)).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        let mut letters = derived.headline.chars();
+        let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+        ui.add(Label::new(RichText::new(format!("{first}{}.", letters.as_str())).size(16.0)).wrap());
+        for line in derived.equal_sizes.iter().take(2) {
+            ui.add(Label::new(RichText::new(line).weak()).wrap());
+        }
+        for note in ctx.session.analysis.notes.iter().take(1) {
+            let text = RichText::new(format!("Note: {}", note.text)).color(ctx.theme.growth);
+            ui.add(Label::new(text).truncate()).on_hover_text(&note.text);
+        }
+    });
+    ui.add_space(4.0);
+}
+
+fn controls_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        ui.strong("Committed memory");
+        ui.add_space(4.0);
+        for (division, name) in [(Division::Use, "by use"), (Division::Type, "by type")] {
+            if ui.selectable_label(ctx.settings.division == division, name).clicked() {
+                ctx.send(Command::SetDivision(division));
+            }
+        }
+        ui.separator();
+        for (axis, name) in [(Axis::Time, "time"), (Axis::DumpNumber, "dump number")] {
+            if ui.selectable_label(ctx.settings.axis == axis, name).clicked() {
+                ctx.send(Command::SetAxis(axis));
+            }
+        }
+        ui.separator();
+        for (scale, name) in [(Scale::Stacked, "stacked"), (Scale::Log, "log")] {
+            if ui.selectable_label(ctx.settings.scale == scale, name).clicked() {
+                ctx.send(Command::SetScale(scale));
+            }
+        }
+    });
+}
+
+fn uses_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TableState, derived: &Derived) {
+    ui.horizontal(|ui| {
+        match ctx.session.ends() {
+            Some((from, to)) if from != to => ui.strong(format!("From dump {from} to dump {to}")),
+            Some((_, to)) => ui.strong(format!("Dump {to}")),
+            None => ui.strong("No dump"),
+        };
+        if ctx.session.interval.is_some() && ui.small_button("Whole series").on_hover_text("Esc").clicked() {
+            ctx.send(Command::SetInterval(None));
+        }
+        save_buttons_ui(ui, ctx, &derived.uses, "memory-by-use.csv");
+    });
+    let options = TableOptions {
+        id: "uses",
+        model_key: derived.number,
+        has_bar: false,
+        selected_row: None,
+        reveal_selected: false,
+    };
+    ScrollArea::vertical().id_salt("uses down").show(ui, |ui| {
+        table_ui(ui, ctx.theme, &derived.uses, state, &options);
+    });
+}
+
+fn dumps_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TableState, derived: &Derived, key: &Key) {
+    ui.horizontal(|ui| {
+        ui.strong("Dumps");
+        save_buttons_ui(ui, ctx, &derived.dumps, "dumps.csv");
+    });
+    let selected_row = ctx.session.dump().and_then(|dump| key.dumps.iter().position(|other| *other == dump));
+    let options = TableOptions {
+        id: "dumps",
+        model_key: derived.number,
+        has_bar: false,
+        selected_row,
+        reveal_selected: false,
+    };
+    let TableOutput { clicked, double_clicked, .. } = table_ui(ui, ctx.theme, &derived.dumps, state, &options);
+    if let Some(dump) = clicked.and_then(|row| key.dumps.get(row)) {
+        ctx.send(Command::Select(Item::Dump(*dump)));
+    }
+    if double_clicked.is_some() {
+        ctx.send(Command::Show(crate::gui::tab::Tab::Regions));
+    }
+}
+
+/// Copy and save for the short tables, which have no bar.
+fn save_buttons_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, model: &Arc<dyn TableModel>, file_name: &str) {
+    let rows = || (0..model.row_count()).collect::<Vec<_>>();
+    if ui.small_button("Copy").on_hover_text("Copy the table").clicked() {
+        ctx.send(Command::CopyText(crate::present::table::to_tsv(model.as_ref(), &rows())));
+    }
+    if ui.small_button("CSV…").on_hover_text("Save the table as CSV, with plain numbers").clicked() {
+        let text = crate::present::table::to_csv(model.as_ref(), &rows());
+        ctx.send(Command::SaveText { file_name: file_name.to_owned(), text });
+    }
+}

@@ -1,0 +1,4 @@
+//! Parts that know egui and nothing of dumps.
+
+pub mod strip;
+pub mod table;

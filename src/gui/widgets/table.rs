@@ -1,0 +1,364 @@
+//! A table of any length: sorted by a click on a head, filtered as one types, copied as rows. Only rows in sight are
+//! painted, and long tables are arranged on a thread.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use eframe::egui::{self, Align as EguiAlign, Event, Key, Label, Layout, Modifiers, RichText, Sense, TextEdit, Ui};
+use egui_extras::{Column as EguiColumn, TableBuilder};
+
+use crate::base::units::grouped;
+use crate::gui::background::Background;
+use crate::gui::theme::Theme;
+use crate::present::table::{Align, Cell, Sort, TableModel, Tone, arrange, to_csv, to_tsv};
+
+/// Shorter tables are arranged in the frame that asks; that is quicker than a thread and never a frame late.
+const MOST_ROWS_AT_ONCE: usize = 1000;
+const ROW_HEIGHT: f32 = 20.0;
+const CHAR_WIDTH: f32 = 7.6;
+const CELL_PADDING: f32 = 12.0;
+
+/// What a table remembers between frames.
+#[derive(Default)]
+pub struct TableState {
+    filter: String,
+    sort: Option<Sort>,
+    arranged: Background<ArrangeKey, Vec<usize>>,
+    /// Rows chosen for copying, as numbers of the model.
+    chosen: BTreeSet<usize>,
+    /// Position in the arranged rows that keys move.
+    cursor: Option<usize>,
+    scroll_to: Option<usize>,
+}
+
+#[derive(Clone, PartialEq)]
+struct ArrangeKey {
+    model: u64,
+    filter: String,
+    sort: Option<Sort>,
+}
+
+/// What a table is called, and how it behaves.
+pub struct TableOptions<'a> {
+    pub id: &'a str,
+    /// Changes when the model's rows do.
+    pub model_key: u64,
+    /// A line with filter, count, copy and save above the table; it also takes keys.
+    pub has_bar: bool,
+    /// The row that the shared selection means.
+    pub selected_row: Option<usize>,
+    /// Scroll to the selected row now.
+    pub reveal_selected: bool,
+}
+
+/// What the user did in this frame.
+#[derive(Default)]
+pub struct TableOutput {
+    pub clicked: Option<usize>,
+    pub double_clicked: Option<usize>,
+    /// Text for the clipboard.
+    pub copied: Option<String>,
+    /// CSV to save.
+    pub csv: Option<String>,
+}
+
+/// Rows in the order shown. All rows in their own order take no memory.
+enum Rows<'a> {
+    All(usize),
+    Some(&'a [usize]),
+}
+
+impl Rows<'_> {
+    const fn len(&self) -> usize {
+        match self {
+            Self::All(count) => *count,
+            Self::Some(rows) => rows.len(),
+        }
+    }
+
+    fn get(&self, position: usize) -> Option<usize> {
+        match self {
+            Self::All(count) => (position < *count).then_some(position),
+            Self::Some(rows) => rows.get(position).copied(),
+        }
+    }
+
+    fn to_vec(&self) -> Vec<usize> {
+        match self {
+            Self::All(count) => (0..*count).collect(),
+            Self::Some(rows) => rows.to_vec(),
+        }
+    }
+
+    fn position_of(&self, row: usize) -> Option<usize> {
+        match self {
+            Self::All(count) => (row < *count).then_some(row),
+            Self::Some(rows) => rows.iter().position(|other| *other == row),
+        }
+    }
+}
+
+/// Shows a table and its bar.
+pub fn table_ui(
+    ui: &mut Ui,
+    theme: &Theme,
+    model: &Arc<dyn TableModel>,
+    state: &mut TableState,
+    options: &TableOptions<'_>,
+) -> TableOutput {
+    let mut output = TableOutput::default();
+    let TableState { filter, sort, arranged, chosen, cursor, scroll_to } = state;
+    let filter_id = ui.make_persistent_id((options.id, "filter"));
+    if options.has_bar {
+        filter_ui(ui, filter, filter_id);
+    }
+    let key = ArrangeKey { model: options.model_key, filter: filter.trim().to_owned(), sort: *sort };
+    let rows = arranged_rows(ui.ctx(), model, arranged, &key);
+    if options.reveal_selected {
+        *scroll_to = options.selected_row.and_then(|row| rows.position_of(row));
+        *cursor = *scroll_to;
+    }
+    if options.has_bar {
+        bar_ui(ui, model, &rows, chosen, &mut output);
+        let has_no_text_focus = !ui.ctx().text_edit_focused();
+        if has_no_text_focus {
+            keys_ui(ui, &rows, chosen, cursor, scroll_to, &mut output);
+        }
+        if copy_asked(ui) && has_no_text_focus {
+            output.copied = Some(to_tsv(model.as_ref(), &chosen_rows(&rows, chosen)));
+        }
+    }
+    let table = TableArea { theme, model, rows: &rows, options };
+    if let Some(position) = table.ui(ui, sort, chosen, *scroll_to, &mut output) {
+        *cursor = Some(position);
+    }
+    *scroll_to = None;
+    output
+}
+
+fn filter_ui(ui: &mut Ui, filter: &mut String, filter_id: egui::Id) {
+    ui.horizontal(|ui| {
+        let edit = TextEdit::singleline(filter).id(filter_id).hint_text("Filter (Ctrl+F)").desired_width(260.0);
+        let response = ui.add(edit);
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Filter"));
+        if ui.input_mut(|input| input.consume_key(Modifiers::CTRL, Key::F)) {
+            response.request_focus();
+        }
+        if !filter.is_empty() && ui.small_button("Clear").clicked() {
+            filter.clear();
+        }
+    });
+}
+
+fn arranged_rows<'a>(
+    ctx: &egui::Context,
+    model: &Arc<dyn TableModel>,
+    arranged: &'a mut Background<ArrangeKey, Vec<usize>>,
+    key: &ArrangeKey,
+) -> Rows<'a> {
+    let count = model.row_count();
+    if key.filter.is_empty() && key.sort.is_none() {
+        return Rows::All(count);
+    }
+    if count <= MOST_ROWS_AT_ONCE {
+        return Rows::Some(arranged.get_now(key, || arrange(model.as_ref(), &key.filter, key.sort)));
+    }
+    let (model, filter, sort) = (Arc::clone(model), key.filter.clone(), key.sort);
+    match arranged.get(ctx, key, move || arrange(model.as_ref(), &filter, sort)) {
+        // Rows of an older model may be more than there are now; cells outside are absent.
+        Some(rows) => Rows::Some(rows),
+        None => Rows::All(count),
+    }
+}
+
+fn bar_ui(
+    ui: &mut Ui,
+    model: &Arc<dyn TableModel>,
+    rows: &Rows<'_>,
+    chosen: &BTreeSet<usize>,
+    output: &mut TableOutput,
+) {
+    ui.horizontal(|ui| {
+        let count = match rows {
+            Rows::All(count) => format!("{} rows", grouped(*count as u64)),
+            Rows::Some(shown) => {
+                format!("{} of {} rows", grouped(shown.len() as u64), grouped(model.row_count() as u64))
+            }
+        };
+        ui.label(RichText::new(count).weak());
+        if ui.small_button("Copy rows").on_hover_text("The chosen rows, else all shown (Ctrl+C)").clicked() {
+            output.copied = Some(to_tsv(model.as_ref(), &chosen_rows(rows, chosen)));
+        }
+        if ui.small_button("Save CSV…").on_hover_text("All shown rows, with plain numbers").clicked() {
+            output.csv = Some(to_csv(model.as_ref(), &rows.to_vec()));
+        }
+    });
+}
+
+fn copy_asked(ui: &Ui) -> bool {
+    ui.input(|input| input.events.iter().any(|event| matches!(event, Event::Copy)))
+}
+
+fn chosen_rows(rows: &Rows<'_>, chosen: &BTreeSet<usize>) -> Vec<usize> {
+    if chosen.is_empty() {
+        return rows.to_vec();
+    }
+    rows.to_vec().into_iter().filter(|row| chosen.contains(row)).collect()
+}
+
+fn keys_ui(
+    ui: &mut Ui,
+    rows: &Rows<'_>,
+    chosen: &mut BTreeSet<usize>,
+    cursor: &mut Option<usize>,
+    scroll_to: &mut Option<usize>,
+    output: &mut TableOutput,
+) {
+    let Some(last) = rows.len().checked_sub(1) else { return };
+    let page = (ui.available_height() / ROW_HEIGHT).max(2.0) as usize - 1;
+    if ui.input_mut(|input| input.consume_key(Modifiers::CTRL, Key::A)) {
+        *chosen = rows.to_vec().into_iter().collect();
+    }
+    let start = cursor.unwrap_or(0);
+    let moves = [
+        (Key::ArrowDown, cursor.map_or(0, |at| at + 1)),
+        (Key::ArrowUp, start.saturating_sub(1)),
+        (Key::PageDown, start + page),
+        (Key::PageUp, start.saturating_sub(page)),
+        (Key::Home, 0),
+        (Key::End, last),
+    ];
+    for (key, target) in moves {
+        if ui.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
+            let target = target.min(last);
+            (*cursor, *scroll_to) = (Some(target), Some(target));
+            output.clicked = rows.get(target);
+            chosen.clear();
+            chosen.extend(output.clicked);
+        }
+    }
+    if ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Enter)) {
+        output.double_clicked = cursor.and_then(|at| rows.get(at));
+    }
+}
+
+struct TableArea<'a> {
+    theme: &'a Theme,
+    model: &'a Arc<dyn TableModel>,
+    rows: &'a Rows<'a>,
+    options: &'a TableOptions<'a>,
+}
+
+impl TableArea<'_> {
+    /// Paints head and rows; gives the position of a row that was clicked.
+    fn ui(
+        &self,
+        ui: &mut Ui,
+        sort: &mut Option<Sort>,
+        chosen: &mut BTreeSet<usize>,
+        scroll_to: Option<usize>,
+        output: &mut TableOutput,
+    ) -> Option<usize> {
+        let mut clicked = None;
+        let options = self.options;
+        egui::ScrollArea::horizontal().id_salt((options.id, "across")).auto_shrink([false, true]).show(ui, |ui| {
+            let mut builder = TableBuilder::new(ui)
+                .id_salt(options.id)
+                .striped(true)
+                .sense(Sense::click())
+                .auto_shrink([false, !options.has_bar])
+                .cell_layout(Layout::left_to_right(EguiAlign::Center));
+            for column in self.model.columns() {
+                let width = f32::from(column.width_chars) * CHAR_WIDTH + CELL_PADDING;
+                builder = builder.column(EguiColumn::initial(width).at_least(32.0).clip(true).resizable(true));
+            }
+            if let Some(position) = scroll_to {
+                builder = builder.scroll_to_row(position, None);
+            }
+            let table = builder.header(ROW_HEIGHT + 4.0, |mut head| {
+                for (index, column) in self.model.columns().iter().enumerate() {
+                    head.col(|ui| head_ui(ui, index, column, sort));
+                }
+            });
+            table.body(|body| {
+                body.rows(ROW_HEIGHT, self.rows.len(), |mut row| {
+                    let Some(model_row) = self.rows.get(row.index()) else { return };
+                    row.set_selected(chosen.contains(&model_row) || options.selected_row == Some(model_row));
+                    for column in 0..self.model.columns().len() {
+                        row.col(|ui| self.cell_ui(ui, model_row, column));
+                    }
+                    let response = row.response();
+                    if response.clicked() {
+                        clicked = Some(row.index());
+                        choose(chosen, model_row, response.ctx.input(|input| input.modifiers));
+                        output.clicked = Some(model_row);
+                    }
+                    if response.double_clicked() {
+                        output.double_clicked = Some(model_row);
+                    }
+                });
+            });
+        });
+        clicked
+    }
+
+    fn cell_ui(&self, ui: &mut Ui, row: usize, column: usize) {
+        let Cell { value, tone } = self.model.cell(row, column);
+        let text = RichText::new(value.display()).color(self.theme.tone(tone));
+        let is_right = self.model.columns().get(column).is_some_and(|column| column.align == Align::Right);
+        let text = if value.is_number() { text.monospace() } else { text };
+        let label = Label::new(text).selectable(false).truncate();
+        if is_right {
+            ui.with_layout(Layout::right_to_left(EguiAlign::Center), |ui| ui.add(label));
+            return;
+        }
+        if let Tone::Use(usage) = tone {
+            let (rect, _) = ui.allocate_exact_size(egui::vec2(10.0, 10.0), Sense::hover());
+            ui.painter().rect_filled(rect, 2.0, self.theme.usage(usage));
+        }
+        ui.add(label);
+    }
+}
+
+/// A click chooses one row, with Ctrl one more or less, with Shift all up to it.
+fn choose(chosen: &mut BTreeSet<usize>, row: usize, modifiers: Modifiers) {
+    if modifiers.command {
+        if !chosen.remove(&row) {
+            chosen.insert(row);
+        }
+        return;
+    }
+    let anchor = chosen.first().copied().filter(|_| modifiers.shift);
+    chosen.clear();
+    match anchor {
+        Some(anchor) => chosen.extend(anchor.min(row)..=anchor.max(row)),
+        None => {
+            chosen.insert(row);
+        }
+    }
+}
+
+/// A column's head: a click sorts ascending, then descending, then not at all.
+fn head_ui(ui: &mut Ui, index: usize, column: &crate::present::table::Column, sort: &mut Option<Sort>) {
+    let mark = match sort {
+        Some(Sort { column, descending: false }) if *column == index => " ⏶",
+        Some(Sort { column, descending: true }) if *column == index => " ⏷",
+        _ => "",
+    };
+    let text = RichText::new(format!("{}{mark}", column.title)).strong();
+    let layout = match column.align {
+        Align::Left => Layout::left_to_right(EguiAlign::Center),
+        Align::Right => Layout::right_to_left(EguiAlign::Center),
+    };
+    let response = ui
+        .with_layout(layout, |ui| ui.add(Label::new(text).selectable(false).truncate().sense(Sense::click())))
+        .inner
+        .on_hover_text(column.hint);
+    if response.clicked() {
+        *sort = match *sort {
+            Some(Sort { column, descending: false }) if column == index => Some(Sort { column, descending: true }),
+            Some(Sort { column, descending: true }) if column == index => None,
+            _ => Some(Sort { column: index, descending: false }),
+        };
+    }
+}

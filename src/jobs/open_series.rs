@@ -1,0 +1,48 @@
+//! Opens dumps as a series, or writes the sample series and opens that.
+
+use std::path::PathBuf;
+
+use crate::analysis::Analysis;
+use crate::analysis::run::run;
+use crate::base::progress::{Cancelled, Progress};
+use crate::sample::{SampleError, SampleOptions, write_sample};
+
+/// What a job for the window gives.
+#[derive(Debug)]
+pub enum JobOutput {
+    Opened { inputs: Vec<PathBuf>, analysis: Box<Analysis> },
+    /// A file was written.
+    Saved(PathBuf),
+    /// One line: what, where, what to do.
+    Failed(String),
+}
+
+/// Opens files and folders.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn open_series(inputs: Vec<PathBuf>, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    let analysis = Box::new(run(&inputs, progress)?);
+    Ok(JobOutput::Opened { inputs, analysis })
+}
+
+/// Writes the sample series into a folder and opens it.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn open_sample(folder: &std::path::Path, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    progress.start("writing the sample series", 0);
+    match write_sample(folder, &SampleOptions::default(), progress) {
+        Ok(files) => open_series(files, progress),
+        Err(SampleError::Cancelled) => Err(Cancelled),
+        Err(error) => Ok(JobOutput::Failed(error.to_string())),
+    }
+}
+
+/// Writes a file that appears whole or not at all.
+pub fn save_file(path: PathBuf, bytes: &[u8]) -> JobOutput {
+    match crate::report::file::write_whole(&path, bytes) {
+        Ok(()) => JobOutput::Saved(path),
+        Err(error) => JobOutput::Failed(error.to_string()),
+    }
+}

@@ -1,0 +1,11 @@
+//! What the tests share: builders of dumps and processes, the sample series, real files.
+//!
+//! **Invariant:** nothing here knows a layout of the decoders; bytes come from `dumptrend::sample` or are written by hand.
+
+pub mod all_streams;
+pub mod build_dump;
+pub mod build_process;
+pub mod build_wow64;
+pub mod sample_series;
+
+pub mod shared;
