@@ -76,7 +76,7 @@ fn run_report(arguments: &ReportArguments, progress: &Progress) -> Result<Outcom
         return report_on(&files, arguments, progress);
     }
     if arguments.inputs.is_empty() {
-        eprintln!("dumptrend-cli: name the dumps or the folder that holds them, or use --sample");
+        eprintln!("dumptrend: name the dumps or the folder that holds them, or use --sample");
         return Ok(Outcome::WrongUse);
     }
     report_on(&arguments.inputs, arguments, progress)

@@ -110,6 +110,7 @@ impl App {
         let count = self.session.analysis.snapshots.len();
         match first_failure {
             Some(text) => self.message = Some(Message { text: with_more(text, failed_count), is_error: true }),
+            None if count == 1 => self.tell("1 dump opened".to_owned(), false),
             None => self.tell(format!("{count} dumps opened"), false),
         }
     }

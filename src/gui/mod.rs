@@ -49,7 +49,12 @@ pub fn run(options: AppOptions) -> Result<(), GuiError> {
     eframe::run_native("dumptrend", native, Box::new(move |creation| {
         Ok(Box::new(App::new(&creation.egui_ctx, options, settings)))
     }))
-    .map_err(|error| GuiError::NoDisplay(error.to_string()))
+    .map_err(|error| GuiError::NoDisplay(reason(&error.to_string())))
+}
+
+/// winit puts its own source file before the reason.
+fn reason(text: &str) -> String {
+    text.rsplit(".rs:").next().and_then(|rest| rest.split_once(": ")).map_or(text, |(_, reason)| reason).to_owned()
 }
 
 /// Where settings live when nothing else is asked for; `None` when the system does not say where a user's files go.

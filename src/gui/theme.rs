@@ -1,7 +1,7 @@
 //! Colours, faces and spacing. The only place where a colour is a number.
 
 use eframe::egui::{
-    Color32, Context, CornerRadius, FontFamily, FontId, Margin, Stroke, TextStyle, Theme as EguiTheme, ThemePreference,
+    Color32, Context, CornerRadius, FontDefinitions, FontFamily, FontId, Margin, Stroke, TextStyle, Theme as EguiTheme, ThemePreference,
     Vec2, Visuals,
 };
 
@@ -95,8 +95,19 @@ fn mix(base: Color32, other: Color32, share: f32) -> Color32 {
     base.lerp_to_gamma(other, share)
 }
 
-/// Sets faces, sizes and spacing once, and the choice of light or dark.
+/// The toolkit's faces; the proportional one lacks arrows, which the fixed-width one has. Characters that neither has come
+/// from the system's fonts.
+fn faces() -> FontDefinitions {
+    let mut fonts = FontDefinitions::default();
+    let fixed = fonts.families.get(&FontFamily::Monospace).cloned().unwrap_or_default();
+    let proportional = fonts.families.entry(FontFamily::Proportional).or_default();
+    proportional.extend(fixed);
+    fonts
+}
+
+/// Sets faces, sizes and spacing, and the choice of light or dark.
 pub fn install(ctx: &Context, choice: ThemeChoice) {
+    ctx.set_fonts(faces());
     for theme in [EguiTheme::Dark, EguiTheme::Light] {
         ctx.style_mut_of(theme, |style| {
             let face = |size, family| FontId::new(size, family);

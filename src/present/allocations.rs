@@ -7,9 +7,8 @@ use crate::analysis::snapshot::Snapshot;
 use crate::base::addr::PointerWidth;
 use crate::process::regions::Region;
 use crate::process::regions::State;
-use crate::process::regions::usage::Usage;
 
-use super::table::{Align, Cell, Column, TableModel, Tone};
+use super::table::{Align, Cell, Column, Sort, TableModel, Tone};
 use super::value::Value;
 use super::words;
 
@@ -22,16 +21,19 @@ pub struct AllocationTable {
 }
 
 const COLUMNS: [Column; 9] = [
-    Column { title: "base", align: Align::Left, width_chars: 18, hint: "Allocation base" },
-    Column { title: "extent", align: Align::Right, width_chars: 10, hint: "Reserved and committed together" },
+    Column { title: "base", align: Align::Left, width_chars: 17, hint: "Allocation base" },
+    Column { title: "difference", align: Align::Right, width_chars: 10, hint: "Committed in the second dump less that in the first" },
     Column { title: "change", align: Align::Left, width_chars: 8, hint: "born, grew, shrank, gone or same, from the first dump to the second" },
-    Column { title: "committed before", align: Align::Right, width_chars: 16, hint: "Committed in the first dump" },
-    Column { title: "committed after", align: Align::Right, width_chars: 15, hint: "Committed in the second dump" },
-    Column { title: "difference", align: Align::Right, width_chars: 12, hint: "What that makes" },
+    Column { title: "before", align: Align::Right, width_chars: 9, hint: "Committed in the first dump" },
+    Column { title: "after", align: Align::Right, width_chars: 9, hint: "Committed in the second dump" },
+    Column { title: "extent", align: Align::Right, width_chars: 9, hint: "Reserved and committed together" },
+    Column { title: "use", align: Align::Left, width_chars: 14, hint: "What most of it is for" },
+    Column { title: "owner", align: Align::Left, width_chars: 32, hint: "Module, thread or heap that the memory belongs to" },
     Column { title: "type", align: Align::Left, width_chars: 12, hint: "MEM_PRIVATE, MEM_MAPPED or MEM_IMAGE" },
-    Column { title: "use", align: Align::Left, width_chars: 16, hint: "What most of it is for" },
-    Column { title: "owner", align: Align::Left, width_chars: 40, hint: "Module, thread or heap that the memory belongs to" },
 ];
+
+/// The order in which the table is most telling: what grew most comes first.
+pub const FIRST_SORT: Sort = Sort { column: 1, descending: true };
 
 /// The word for what became of an allocation.
 pub const fn fate_name(fate: Fate) -> &'static str {
@@ -89,7 +91,7 @@ impl TableModel for AllocationTable {
         };
         match column {
             0 => Cell::new(Value::Address(latest.range.start, self.width)),
-            1 => Cell::new(Value::Bytes(latest.range.size_bytes())),
+            1 => Cell::delta(Value::BytesDelta(change.committed_delta().0)),
             2 => {
                 let tone = match change.fate() {
                     Fate::Born | Fate::Grew => Tone::Growth,
@@ -100,15 +102,10 @@ impl TableModel for AllocationTable {
             }
             3 => Cell::new(Value::bytes(change.from.map(|allocation| allocation.committed_bytes))),
             4 => Cell::new(Value::bytes(change.to.map(|allocation| allocation.committed_bytes))),
-            5 => Cell::delta(Value::BytesDelta(change.committed_delta().0)),
-            6 => Cell::new(Value::text(words::type_windbg(latest.memory_type))),
-            7 => Cell::toned(Value::text(words::usage_name(latest.usage)), Tone::Use(latest.usage)),
-            _ => Cell::new(Value::text(self.owner(change))),
+            5 => Cell::new(Value::Bytes(latest.range.size_bytes())),
+            6 => Cell::toned(Value::text(words::usage_name(latest.usage)), Tone::Use(latest.usage)),
+            7 => Cell::new(Value::text(self.owner(change))),
+            _ => Cell::new(Value::text(words::type_windbg(latest.memory_type))),
         }
     }
-}
-
-/// Whether an allocation of this use is worth a row when only changes are shown.
-pub fn is_change(change: &AllocationChange) -> bool {
-    change.fate() != Fate::Same && change.latest().is_some_and(|allocation| allocation.usage != Usage::Free)
 }

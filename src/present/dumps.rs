@@ -19,19 +19,19 @@ pub struct DumpTable {
 }
 
 const COLUMNS: [Column; 13] = [
-    Column { title: "#", align: Align::Right, width_chars: 3, hint: "Number in time order" },
+    Column { title: "#", align: Align::Right, width_chars: 2, hint: "Number in time order" },
     Column { title: "file", align: Align::Left, width_chars: 18, hint: "Name of the dump file" },
     Column { title: "time (UTC)", align: Align::Left, width_chars: 19, hint: "When the dump was written" },
-    Column { title: "file size", align: Align::Right, width_chars: 10, hint: "Size of the dump file" },
-    Column { title: "committed", align: Align::Right, width_chars: 10, hint: "Committed memory of the process" },
-    Column { title: "Δ baseline", align: Align::Right, width_chars: 10, hint: "Committed memory less that of the baseline" },
-    Column { title: "heap", align: Align::Right, width_chars: 9, hint: "Committed memory of the process heaps" },
-    Column { title: "unknown", align: Align::Right, width_chars: 9, hint: "Committed private memory that nothing claims" },
-    Column { title: "regions", align: Align::Right, width_chars: 8, hint: "Entries of the memory info list, free ones included" },
-    Column { title: "threads", align: Align::Right, width_chars: 7, hint: "Threads in the dump" },
-    Column { title: "handles", align: Align::Right, width_chars: 7, hint: "Open handles" },
-    Column { title: "CPU", align: Align::Right, width_chars: 20, hint: "User and kernel time of all threads in the dump" },
-    Column { title: "problems", align: Align::Left, width_chars: 10, hint: "Damaged or missing parts of the dump; the Log tab lists them" },
+    Column { title: "committed", align: Align::Right, width_chars: 9, hint: "Committed memory of the process" },
+    Column { title: "Δ baseline", align: Align::Right, width_chars: 9, hint: "Committed memory less that of the baseline" },
+    Column { title: "heap", align: Align::Right, width_chars: 8, hint: "Committed memory of the process heaps" },
+    Column { title: "unknown", align: Align::Right, width_chars: 8, hint: "Committed private memory that nothing claims" },
+    Column { title: "CPU", align: Align::Right, width_chars: 18, hint: "User and kernel time of all threads in the dump" },
+    Column { title: "threads", align: Align::Right, width_chars: 6, hint: "Threads in the dump" },
+    Column { title: "handles", align: Align::Right, width_chars: 6, hint: "Open handles" },
+    Column { title: "regions", align: Align::Right, width_chars: 7, hint: "Entries of the memory info list, free ones included" },
+    Column { title: "file size", align: Align::Right, width_chars: 8, hint: "Size of the dump file" },
+    Column { title: "problems", align: Align::Left, width_chars: 20, hint: "Damaged or missing parts of the dump; the Log tab lists them" },
 ];
 
 impl DumpTable {
@@ -88,16 +88,16 @@ impl TableModel for DumpTable {
             0 => Cell::new(Value::Count(dump.0 as u64 + 1)),
             1 => Cell::new(Value::text(snapshot.file_name())),
             2 => Cell::new(snapshot.time().map_or(Value::Absent, Value::Time)),
-            3 => Cell::new(Value::Bytes(snapshot.dump.file_bytes)),
-            4 => Cell::new(Value::bytes(totals.committed_bytes())),
-            5 if self.baseline == Some(dump) => Cell::toned(Value::text("baseline"), Tone::Dim),
-            5 => Cell::delta(self.delta(snapshot)),
-            6 => Cell::new(Value::bytes(totals.committed_bytes_of(Usage::Heap))),
-            7 => Cell::new(Value::bytes(totals.committed_bytes_of(Usage::Unknown))),
-            8 => Cell::new(Value::count(totals.entry_count())),
-            9 => Cell::new(Value::count(snapshot.dump.threads.as_ref().map(|threads| threads.len() as u64))),
-            10 => Cell::new(Value::count(snapshot.dump.handles.as_ref().map(|handles| handles.len() as u64))),
-            11 => Cell::new(cpu_ns(snapshot).map_or(Value::Absent, |ns| Value::Cpu { ns })),
+            3 => Cell::new(Value::bytes(totals.committed_bytes())),
+            4 if self.baseline == Some(dump) => Cell::toned(Value::text("baseline"), Tone::Dim),
+            4 => Cell::delta(self.delta(snapshot)),
+            5 => Cell::new(Value::bytes(totals.committed_bytes_of(Usage::Heap))),
+            6 => Cell::new(Value::bytes(totals.committed_bytes_of(Usage::Unknown))),
+            7 => Cell::new(cpu_ns(snapshot).map_or(Value::Absent, |ns| Value::Cpu { ns })),
+            8 => Cell::new(Value::count(snapshot.dump.threads.as_ref().map(|threads| threads.len() as u64))),
+            9 => Cell::new(Value::count(snapshot.dump.handles.as_ref().map(|handles| handles.len() as u64))),
+            10 => Cell::new(Value::count(totals.entry_count())),
+            11 => Cell::new(Value::Bytes(snapshot.dump.file_bytes)),
             _ => {
                 let tone = if snapshot.problems.has_damage() { Tone::Warning } else { Tone::Dim };
                 Cell::toned(Value::text(problems_text(snapshot)), tone)

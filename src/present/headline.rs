@@ -26,9 +26,9 @@ pub fn headline(analysis: &Analysis, interval: &[DumpIdx]) -> String {
         );
     };
     let (before, after) = (whole.from_bytes.unwrap_or(0), whole.to_bytes.unwrap_or(0));
-    let amounts = format!("from {} to {} between dumps {from} and {to}", ByteSize(before), ByteSize(after));
+    let amounts = format!("({} to {}, dumps {from} to {to})", ByteSize(before), ByteSize(after));
     if before > 0 && (delta.0.unsigned_abs() as f64) * 100.0 / (before as f64) < STEADY_PERCENT {
-        return format!("committed memory is steady: {delta}, {amounts}");
+        return format!("committed memory is steady: {delta} {amounts}");
     }
     if delta.0 < 0 {
         return format!("committed memory shrank by {} {amounts}", ByteSize(before.saturating_sub(after)));
@@ -39,8 +39,8 @@ pub fn headline(analysis: &Analysis, interval: &[DumpIdx]) -> String {
         .filter_map(|(usage, change)| Some((usage, change, change.delta()?)))
         .max_by_key(|(_, _, delta)| delta.0);
     let who = largest.map_or_else(String::new, |(usage, change, delta)| {
-        let share = share_of_growth_percent(change, whole).map_or_else(String::new, |p| format!(" ({p:.0} % of it)"));
-        format!("; most of it is {}: {delta}{share}", in_words(usage))
+        let share = share_of_growth_percent(change, whole).map_or_else(String::new, |p| format!(" ({p:.0} %)"));
+        format!("; {delta}{share} of it is {}", in_words(usage))
     });
     format!("committed memory grew by {} {amounts}{who}", ByteSize(after.saturating_sub(before)))
 }

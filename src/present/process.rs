@@ -24,11 +24,11 @@ pub fn process_facts(snapshot: &Snapshot) -> Vec<Fact> {
     let misc = snapshot.dump.misc.as_ref();
     add("image", parameters.and_then(|p| p.image_path.clone()).or_else(|| snapshot.identity.image.clone()));
     add("process id", snapshot.identity.pid.map(|pid| format!("{pid} ({pid:x})")));
+    add("NtGlobalFlag", peb.map(|peb| global_flag_text(peb.nt_global_flag)));
     add("command line", parameters.and_then(|p| p.command_line.clone()));
     add("started", snapshot.identity.created.map(|time| format!("{} UTC", time.table_text())));
     add("Windows", snapshot.dump.system.as_ref().map(windows_text));
     add("bitness", Some(bitness_text(snapshot)));
-    add("NtGlobalFlag", peb.map(|peb| global_flag_text(peb.nt_global_flag)));
     add("being debugged", peb.filter(|peb| peb.being_debugged).map(|_| "yes: heaps may be in debug mode".to_owned()));
     add("integrity", misc.and_then(|misc| misc.integrity_level).map(integrity_text));
     add("build", misc.and_then(|misc| misc.build_string.clone()));

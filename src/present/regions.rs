@@ -18,16 +18,19 @@ pub struct RegionTable {
 }
 
 const COLUMNS: [Column; 9] = [
-    Column { title: "base", align: Align::Left, width_chars: 18, hint: "Address of the first byte (BaseAddress of !address)" },
-    Column { title: "end", align: Align::Left, width_chars: 18, hint: "Address behind the last byte (EndAddress+1)" },
-    Column { title: "size", align: Align::Right, width_chars: 10, hint: "Size in units of 1024" },
-    Column { title: "bytes (hex)", align: Align::Right, width_chars: 14, hint: "Exact size (RegionSize of !address)" },
+    Column { title: "base", align: Align::Left, width_chars: 17, hint: "Address of the first byte (BaseAddress of !address)" },
+    Column { title: "end", align: Align::Left, width_chars: 17, hint: "Address behind the last byte (EndAddress+1)" },
+    Column { title: "size", align: Align::Right, width_chars: 9, hint: "Size in units of 1024" },
+    Column { title: "use", align: Align::Left, width_chars: 14, hint: "What the memory is for" },
+    Column { title: "owner", align: Align::Left, width_chars: 32, hint: "Module, thread or heap that the memory belongs to" },
     Column { title: "state", align: Align::Left, width_chars: 12, hint: "MEM_COMMIT, MEM_RESERVE or MEM_FREE" },
     Column { title: "type", align: Align::Left, width_chars: 12, hint: "MEM_PRIVATE, MEM_MAPPED or MEM_IMAGE" },
     Column { title: "protection", align: Align::Left, width_chars: 24, hint: "Protection now" },
-    Column { title: "use", align: Align::Left, width_chars: 16, hint: "What the memory is for" },
-    Column { title: "owner", align: Align::Left, width_chars: 40, hint: "Module, thread or heap that the memory belongs to" },
+    Column { title: "bytes (hex)", align: Align::Right, width_chars: 18, hint: "Exact size (RegionSize of !address)" },
 ];
+
+/// The column whose cells carry the colour of the use.
+const USE: usize = 3;
 
 impl RegionTable {
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
@@ -44,12 +47,12 @@ impl RegionTable {
             0 => Value::Address(region.range.start, self.width),
             1 => Value::Address(region.range.end, self.width),
             2 => Value::Bytes(region.range.size_bytes()),
-            3 => Value::HexSize(region.range.size_bytes(), self.width),
-            4 => Value::text(words::state_windbg(region.state)),
-            5 => text_or_absent(words::type_windbg(region.memory_type).to_owned()),
-            6 => text_or_absent(region.protect.map(words::protect_windbg).unwrap_or_default()),
-            7 => Value::text(words::usage_name(region.usage)),
-            _ => Value::text(words::owner_text(region, &self.snapshot)),
+            USE => Value::text(words::usage_name(region.usage)),
+            4 => Value::text(words::owner_text(region, &self.snapshot)),
+            5 => Value::text(words::state_windbg(region.state)),
+            6 => text_or_absent(words::type_windbg(region.memory_type).to_owned()),
+            7 => text_or_absent(region.protect.map(words::protect_windbg).unwrap_or_default()),
+            _ => Value::HexSize(region.range.size_bytes(), self.width),
         }
     }
 }
@@ -70,7 +73,7 @@ impl TableModel for RegionTable {
     fn cell(&self, row: usize, column: usize) -> Cell {
         let Some(region) = self.region(row) else { return Cell::new(Value::Absent) };
         let tone = match (column, region.usage) {
-            (7, usage) => Tone::Use(usage),
+            (USE, usage) => Tone::Use(usage),
             (_, Usage::Free) => Tone::Dim,
             _ => Tone::Normal,
         };

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::analysis::Analysis;
-use crate::analysis::series::delta::{Change, committed_change, share_of_growth_percent, type_change, usage_change};
+use crate::analysis::series::delta::{
+    Change, committed_change, is_comparable, share_of_growth_percent, type_change, usage_change,
+};
 use crate::analysis::series::trend::{Point, Trend, trend};
 use crate::base::ids::DumpIdx;
 use crate::process::regions::MemoryType;
@@ -89,8 +91,15 @@ impl Part {
         })
     }
 
-    /// The trend over some dumps.
+    /// The trend over some dumps; `None` where they do not all count the same things.
     pub fn trend(self, analysis: &Analysis, dumps: &[DumpIdx]) -> Option<Trend> {
+        if let Self::Use(usage) = self {
+            let snapshots: Vec<_> = dumps.iter().filter_map(|dump| analysis.snapshot(*dump)).collect();
+            let first = snapshots.first()?;
+            if snapshots.iter().any(|other| !is_comparable(first, other, usage)) {
+                return None;
+            }
+        }
         let points: Vec<Point> = dumps
             .iter()
             .map(|dump| Point {
@@ -110,15 +119,59 @@ pub struct UseTable {
 }
 
 const COLUMNS: [Column; 9] = [
-    Column { title: "use", align: Align::Left, width_chars: 20, hint: "What the memory is for" },
-    Column { title: "before", align: Align::Right, width_chars: 10, hint: "Committed in the first dump of the interval" },
-    Column { title: "after", align: Align::Right, width_chars: 10, hint: "Committed in the last dump of the interval" },
-    Column { title: "growth", align: Align::Right, width_chars: 11, hint: "After less before" },
-    Column { title: "share", align: Align::Right, width_chars: 8, hint: "Share of the whole growth; absent when the whole did not grow" },
-    Column { title: "slope", align: Align::Right, width_chars: 13, hint: "Straight line through all dumps of the interval" },
-    Column { title: "rises", align: Align::Right, width_chars: 7, hint: "Steps up less steps down, of all steps: 100 % rises at each dump, -100 % falls at each" },
-    Column { title: "reserved", align: Align::Right, width_chars: 10, hint: "Reserved and not committed, in the last dump" },
-    Column { title: "regions", align: Align::Right, width_chars: 8, hint: "Regions in the last dump, split where uses begin and end" },
+    Column { title: "use", align: Align::Left, width_chars: 19, hint: "What the memory is for" },
+    Column {
+        title: "growth",
+        align: Align::Right,
+        width_chars: 9,
+        hint: "Committed in the last dump of the interval less that in the first",
+    },
+    Column {
+        title: "share",
+        align: Align::Right,
+        width_chars: 7,
+        hint: "Share of the whole growth; absent when the whole did not grow",
+    },
+    Column {
+        title: "before",
+        align: Align::Right,
+        width_chars: 8,
+        hint: "Committed in the first dump of the interval",
+    },
+    Column { title: "after", align: Align::Right, width_chars: 8, hint: "Committed in the last dump of the interval" },
+    Column {
+        title: "slope",
+        align: Align::Right,
+        width_chars: 11,
+        hint: "Straight line through all dumps of the interval",
+    },
+    Column {
+        title: "rises",
+        align: Align::Right,
+        width_chars: 8,
+        hint: "Steps up less steps down, of all steps: 100 % rises at each dump, -100 % falls at each",
+    },
+    Column {
+        title: "reserved",
+        align: Align::Right,
+        width_chars: 8,
+        hint: "Reserved and not committed, in the last dump",
+    },
+    Column {
+        title: "regions",
+        align: Align::Right,
+        width_chars: 7,
+        hint: "Regions in the last dump, split where uses begin and end",
+    },
+];
+
+/// With one dump there is nothing to compare.
+const ONE_DUMP_COLUMNS: [Column; 5] = [
+    Column { title: "use", align: Align::Left, width_chars: 19, hint: "What the memory is for" },
+    Column { title: "committed", align: Align::Right, width_chars: 9, hint: "Committed in this dump" },
+    Column { title: "share", align: Align::Right, width_chars: 7, hint: "Share of all committed memory" },
+    Column { title: "reserved", align: Align::Right, width_chars: 9, hint: "Reserved and not committed" },
+    Column { title: "regions", align: Align::Right, width_chars: 8, hint: "Regions, split where uses begin and end" },
 ];
 
 impl UseTable {
@@ -137,9 +190,52 @@ impl UseTable {
     }
 }
 
+impl UseTable {
+    fn series_cell(&self, part: Part, from: DumpIdx, to: DumpIdx, column: usize) -> Cell {
+        let change = part.change(&self.analysis, from, to);
+        let trend = || part.trend(&self.analysis, &self.interval);
+        match column {
+            1 => Cell::delta(Value::delta(change.and_then(Change::delta))),
+            2 => {
+                let whole = Part::All.change(&self.analysis, from, to);
+                let share = change.zip(whole).and_then(|(part, whole)| share_of_growth_percent(part, whole));
+                Cell::new(share.map_or(Value::Absent, Value::Percent))
+            }
+            3 => Cell::new(Value::bytes(change.and_then(|change| change.from_bytes))),
+            4 => Cell::new(Value::bytes(change.and_then(|change| change.to_bytes))),
+            5 => Cell::new(trend().map_or(Value::Absent, |trend| Value::BytesPerHour(trend.bytes_per_hour))),
+            6 => Cell::new(trend().map_or(Value::Absent, |trend| Value::Percent(trend.monotony * 100.0))),
+            7 => self.reserved(part, to),
+            _ => self.region_count(part, to),
+        }
+    }
+
+    fn one_dump_cell(&self, part: Part, dump: DumpIdx, column: usize) -> Cell {
+        let committed = part.committed_bytes(&self.analysis, dump);
+        match column {
+            1 => Cell::new(Value::bytes(committed)),
+            2 => {
+                let all = Part::All.committed_bytes(&self.analysis, dump).filter(|all| *all > 0);
+                let share = committed.zip(all).map(|(part, all)| part as f64 * 100.0 / all as f64);
+                Cell::new(share.map_or(Value::Absent, Value::Percent))
+            }
+            3 => self.reserved(part, dump),
+            _ => self.region_count(part, dump),
+        }
+    }
+
+    fn reserved(&self, part: Part, dump: DumpIdx) -> Cell {
+        Cell::new(Value::bytes(part.sizes(&self.analysis, dump).map(|sizes| sizes.reserved_bytes)))
+    }
+
+    fn region_count(&self, part: Part, dump: DumpIdx) -> Cell {
+        Cell::new(Value::count(part.sizes(&self.analysis, dump).map(|sizes| sizes.region_count)))
+    }
+}
+
 impl TableModel for UseTable {
     fn columns(&self) -> &[Column] {
-        &COLUMNS
+        if self.interval.len() > 1 { &COLUMNS } else { &ONE_DUMP_COLUMNS }
     }
 
     fn row_count(&self) -> usize {
@@ -147,26 +243,11 @@ impl TableModel for UseTable {
     }
 
     fn cell(&self, row: usize, column: usize) -> Cell {
-        let ends = self.interval.first().zip(self.interval.last());
-        let (Some(part), Some((from, to))) = (self.part(row), ends) else { return Cell::new(Value::Absent) };
-        let change = part.change(&self.analysis, *from, *to);
-        let trend = || part.trend(&self.analysis, &self.interval);
-        let is_series = self.interval.len() > 1;
-        match column {
-            0 if part == Part::All => Cell::new(Value::text(part.name())),
-            0 => Cell::toned(Value::text(part.name()), Tone::Use(part.colour())),
-            1 if is_series => Cell::new(Value::bytes(change.and_then(|change| change.from_bytes))),
-            2 => Cell::new(Value::bytes(change.and_then(|change| change.to_bytes))),
-            3 if is_series => Cell::delta(Value::delta(change.and_then(Change::delta))),
-            4 if is_series => {
-                let whole = Part::All.change(&self.analysis, *from, *to);
-                let share = change.zip(whole).and_then(|(part, whole)| share_of_growth_percent(part, whole));
-                Cell::new(share.map_or(Value::Absent, Value::Percent))
-            }
-            5 if is_series => Cell::new(trend().map_or(Value::Absent, |trend| Value::BytesPerHour(trend.bytes_per_hour))),
-            6 if is_series => Cell::new(trend().map_or(Value::Absent, |trend| Value::Percent(trend.monotony * 100.0))),
-            7 => Cell::new(Value::bytes(part.sizes(&self.analysis, *to).map(|sizes| sizes.reserved_bytes))),
-            8 => Cell::new(Value::count(part.sizes(&self.analysis, *to).map(|sizes| sizes.region_count))),
+        match (self.part(row), &self.interval[..]) {
+            (Some(Part::All), [_, ..]) if column == 0 => Cell::new(Value::text(Part::All.name())),
+            (Some(part), [_, ..]) if column == 0 => Cell::toned(Value::text(part.name()), Tone::Use(part.colour())),
+            (Some(part), [only]) => self.one_dump_cell(part, *only, column),
+            (Some(part), [from, .., to]) => self.series_cell(part, *from, *to, column),
             _ => Cell::new(Value::Absent),
         }
     }

@@ -1,5 +1,17 @@
 //! All integration tests in one binary, which links quicker than one each.
 
 mod architecture;
+mod cli;
 mod dump;
+mod fuzz_corpus;
+#[cfg(feature = "gui")]
+mod gui;
+#[cfg(feature = "gui-images")]
+mod gui_pictures;
+mod hostile_heaps;
+mod real;
+mod regions;
+mod report;
+mod sample;
+mod series;
 mod support;

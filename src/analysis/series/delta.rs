@@ -10,13 +10,22 @@ use crate::process::regions::usage::Usage;
 pub struct Change {
     pub from_bytes: Option<u64>,
     pub to_bytes: Option<u64>,
+    /// Whether both points count the same things, so that their difference means something.
+    pub is_comparable: bool,
 }
 
 impl Change {
-    /// The difference, when both points are known.
+    /// The difference, when both points are known and count the same things.
     pub fn delta(self) -> Option<ByteDelta> {
-        Some(ByteDelta::between(self.from_bytes?, self.to_bytes?))
+        self.is_comparable.then_some(ByteDelta::between(self.from_bytes?, self.to_bytes?))
     }
+}
+
+/// Whether a use counts the same things in both dumps. What nothing claims does not where the structures that claim are in
+/// one of the two dumps only: a heap that could not be read would look like growth.
+pub fn is_comparable(from: &Snapshot, to: &Snapshot, usage: Usage) -> bool {
+    let (from, to) = (&from.address_space.totals, &to.address_space.totals);
+    usage != Usage::Unknown || from.unknown_uses() == to.unknown_uses()
 }
 
 /// Committed memory in all.
@@ -24,6 +33,7 @@ pub fn committed_change(from: &Snapshot, to: &Snapshot) -> Change {
     Change {
         from_bytes: from.address_space.totals.committed_bytes(),
         to_bytes: to.address_space.totals.committed_bytes(),
+        is_comparable: true,
     }
 }
 
@@ -32,15 +42,15 @@ pub fn usage_change(from: &Snapshot, to: &Snapshot, usage: Usage) -> Change {
     Change {
         from_bytes: from.address_space.totals.committed_bytes_of(usage),
         to_bytes: to.address_space.totals.committed_bytes_of(usage),
+        is_comparable: is_comparable(from, to, usage),
     }
 }
 
 /// Committed memory of one type.
 pub fn type_change(from: &Snapshot, to: &Snapshot, memory_type: MemoryType) -> Change {
-    let committed = |snapshot: &Snapshot| {
-        snapshot.address_space.totals.type_sizes(memory_type).map(|sizes| sizes.committed_bytes)
-    };
-    Change { from_bytes: committed(from), to_bytes: committed(to) }
+    let committed =
+        |snapshot: &Snapshot| snapshot.address_space.totals.type_sizes(memory_type).map(|sizes| sizes.committed_bytes);
+    Change { from_bytes: committed(from), to_bytes: committed(to), is_comparable: true }
 }
 
 /// The share of a part in the growth of the whole, in percent; `None` when the whole did not grow.

@@ -1,6 +1,6 @@
 //! The dumps of the series at the left, and the facts of the selected one below them.
 
-use eframe::egui::{Frame, Label, Margin, Panel, Response, RichText, ScrollArea, Sense, Ui, UiBuilder, WidgetInfo, Role};
+use eframe::egui::{Frame, Label, Margin, Panel, Response, RichText, ScrollArea, Sense, Ui, UiBuilder, WidgetInfo, Role, vec2};
 
 use crate::base::ids::DumpIdx;
 use crate::base::units::ByteSize;
@@ -44,10 +44,8 @@ fn dump_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, dump: DumpIdx) {
             ui.add(Label::new(RichText::new(&name)).truncate().selectable(false));
         });
         ui.horizontal(|ui| {
-            ui.add(Label::new(RichText::new(&time).small().weak()).selectable(false));
-        });
-        ui.horizontal(|ui| {
-            ui.add(Label::new(RichText::new(format!("{committed} committed")).small()).selectable(false));
+            let when = snapshot.time().map_or_else(|| "no time".to_owned(), |time| time.day_clock_text());
+            ui.add(Label::new(RichText::new(format!("{when} · {committed}")).small().weak()).selectable(false));
             if ctx.session.baseline() == Some(dump) {
                 ui.add(Label::new(RichText::new("baseline").small().color(ctx.theme.accent)).selectable(false));
             }
@@ -97,9 +95,11 @@ fn facts_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
     ui.strong(format!("Dump {dump}"));
     ScrollArea::vertical().id_salt("facts").auto_shrink(false).show(ui, |ui| {
         for fact in process_facts(snapshot) {
-            ui.label(RichText::new(fact.name).small().weak());
-            ui.add(Label::new(RichText::new(&fact.value).small()).wrap());
-            ui.add_space(2.0);
+            ui.horizontal_wrapped(|ui| {
+                ui.spacing_mut().item_spacing = vec2(6.0, 0.0);
+                ui.label(RichText::new(fact.name).small().weak());
+                ui.label(RichText::new(&fact.value).small());
+            });
         }
     });
 }

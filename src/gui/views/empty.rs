@@ -1,6 +1,6 @@
 //! What the window says before anything is open: what to drop, and how to get it.
 
-use eframe::egui::{Frame, Label, Margin, RichText, Ui};
+use eframe::egui::{Align, Frame, Label, Layout, Margin, RichText, Ui};
 
 use crate::gui::bars::help::PROCDUMP_LINE;
 use crate::gui::command::Command;
@@ -18,23 +18,20 @@ pub fn empty_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
         ui.add_space(28.0);
         Frame::new().fill(ctx.theme.banner).corner_radius(6).inner_margin(Margin::same(16)).show(ui, |ui| {
             ui.set_width(588.0);
-            ui.strong("How to get a good series");
-            ui.add_space(4.0);
-            ui.add(
-                Label::new(
-                    "On the machine where it happens, take three full dumps of the process, an hour apart, while it grows:",
-                )
-                .wrap(),
-            );
-            ui.add_space(4.0);
-            ui.horizontal(|ui| {
-                ui.label(RichText::new(PROCDUMP_LINE).monospace().size(14.0));
-                if ui.small_button("Copy").clicked() {
-                    ctx.send(Command::CopyText(PROCDUMP_LINE.to_owned()));
-                }
+            ui.with_layout(Layout::top_down(Align::Min), |ui| {
+                ui.strong("How to get a good series");
+                ui.add_space(4.0);
+                ui.add(Label::new("On the machine where it happens, take three full dumps, an hour apart, while the process grows:").wrap());
+                ui.add_space(4.0);
+                ui.horizontal(|ui| {
+                    ui.label(RichText::new(PROCDUMP_LINE).monospace().size(14.0));
+                    if ui.small_button("Copy").clicked() {
+                        ctx.send(Command::CopyText(PROCDUMP_LINE.to_owned()));
+                    }
+                });
+                ui.add_space(4.0);
+                ui.weak("Full dumps (-ma) hold the memory map and the CPU times of threads; small ones do not.");
             });
-            ui.add_space(4.0);
-            ui.label(RichText::new("Full dumps (-ma) hold the memory map and the CPU times of threads; small ones do not.").weak());
         });
     });
 }

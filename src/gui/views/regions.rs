@@ -16,14 +16,13 @@ use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
 use crate::gui::widgets::strip::{StripState, strip_ui};
 use crate::gui::widgets::table::{TableOptions, TableState, table_ui};
-use crate::present::allocations::{AllocationTable, fate_name};
+use crate::present::allocations::{AllocationTable, FIRST_SORT, fate_name};
 use crate::present::regions::{RegionTable, windbg_line};
 use crate::present::strip::{Stripe, StripeKind, stripes};
 use crate::present::table::TableModel;
 use crate::present::words::{usage_hint, usage_name};
 
 /// What the tab remembers.
-#[derive(Default)]
 pub struct RegionsState {
     mode: Mode,
     regions: TableState,
@@ -35,6 +34,22 @@ pub struct RegionsState {
     window: Option<VaRange>,
     /// What was selected in the last frame, to scroll to what another view selected.
     seen: Option<Item>,
+}
+
+impl Default for RegionsState {
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            regions: TableState::default(),
+            changes: TableState::sorted(FIRST_SORT),
+            region_model: None,
+            change_model: Background::default(),
+            strip: StripState::default(),
+            stripes: None,
+            window: None,
+            seen: None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

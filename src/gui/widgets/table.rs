@@ -16,7 +16,7 @@ use crate::present::table::{Align, Cell, Sort, TableModel, Tone, arrange, to_csv
 const MOST_ROWS_AT_ONCE: usize = 1000;
 const ROW_HEIGHT: f32 = 20.0;
 const CHAR_WIDTH: f32 = 7.6;
-const CELL_PADDING: f32 = 12.0;
+const CELL_PADDING: f32 = 8.0;
 
 /// What a table remembers between frames.
 #[derive(Default)]
@@ -29,6 +29,13 @@ pub struct TableState {
     /// Position in the arranged rows that keys move.
     cursor: Option<usize>,
     scroll_to: Option<usize>,
+}
+
+impl TableState {
+    /// A table that begins sorted.
+    pub fn sorted(sort: Sort) -> Self {
+        Self { sort: Some(sort), ..Self::default() }
+    }
 }
 
 #[derive(Clone, PartialEq)]
@@ -108,23 +115,25 @@ pub fn table_ui(
 ) -> TableOutput {
     let mut output = TableOutput::default();
     let TableState { filter, sort, arranged, chosen, cursor, scroll_to } = state;
-    let filter_id = ui.make_persistent_id((options.id, "filter"));
-    if options.has_bar {
-        filter_ui(ui, filter, filter_id);
-    }
-    let key = ArrangeKey { model: options.model_key, filter: filter.trim().to_owned(), sort: *sort };
-    let rows = arranged_rows(ui.ctx(), model, arranged, &key);
+    let key_of = |filter: &str, sort| ArrangeKey { model: options.model_key, filter: filter.trim().to_owned(), sort };
+    let rows = if options.has_bar {
+        ui.horizontal(|ui| {
+            filter_ui(ui, filter, options.id);
+            let rows = arranged_rows(ui.ctx(), model, arranged, &key_of(filter, *sort));
+            bar_ui(ui, model, &rows, chosen, &mut output);
+            rows
+        })
+        .inner
+    } else {
+        arranged_rows(ui.ctx(), model, arranged, &key_of(filter, *sort))
+    };
     if options.reveal_selected {
         *scroll_to = options.selected_row.and_then(|row| rows.position_of(row));
         *cursor = *scroll_to;
     }
-    if options.has_bar {
-        bar_ui(ui, model, &rows, chosen, &mut output);
-        let has_no_text_focus = !ui.ctx().text_edit_focused();
-        if has_no_text_focus {
-            keys_ui(ui, &rows, chosen, cursor, scroll_to, &mut output);
-        }
-        if copy_asked(ui) && has_no_text_focus {
+    if options.has_bar && !ui.ctx().text_edit_focused() {
+        keys_ui(ui, &rows, chosen, cursor, scroll_to, &mut output);
+        if copy_asked(ui) {
             output.copied = Some(to_tsv(model.as_ref(), &chosen_rows(&rows, chosen)));
         }
     }
@@ -136,18 +145,16 @@ pub fn table_ui(
     output
 }
 
-fn filter_ui(ui: &mut Ui, filter: &mut String, filter_id: egui::Id) {
-    ui.horizontal(|ui| {
-        let edit = TextEdit::singleline(filter).id(filter_id).hint_text("Filter (Ctrl+F)").desired_width(260.0);
-        let response = ui.add(edit);
-        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Filter"));
-        if ui.input_mut(|input| input.consume_key(Modifiers::CTRL, Key::F)) {
-            response.request_focus();
-        }
-        if !filter.is_empty() && ui.small_button("Clear").clicked() {
-            filter.clear();
-        }
-    });
+fn filter_ui(ui: &mut Ui, filter: &mut String, table_id: &str) {
+    let id = ui.make_persistent_id((table_id, "filter"));
+    let response = ui.add(TextEdit::singleline(filter).id(id).hint_text("Filter (Ctrl+F)").desired_width(260.0));
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Filter"));
+    if ui.input_mut(|input| input.consume_key(Modifiers::CTRL, Key::F)) {
+        response.request_focus();
+    }
+    if !filter.is_empty() && ui.small_button("Clear").clicked() {
+        filter.clear();
+    }
 }
 
 fn arranged_rows<'a>(
@@ -178,21 +185,18 @@ fn bar_ui(
     chosen: &BTreeSet<usize>,
     output: &mut TableOutput,
 ) {
-    ui.horizontal(|ui| {
-        let count = match rows {
-            Rows::All(count) => format!("{} rows", grouped(*count as u64)),
-            Rows::Some(shown) => {
-                format!("{} of {} rows", grouped(shown.len() as u64), grouped(model.row_count() as u64))
-            }
-        };
-        ui.label(RichText::new(count).weak());
-        if ui.small_button("Copy rows").on_hover_text("The chosen rows, else all shown (Ctrl+C)").clicked() {
-            output.copied = Some(to_tsv(model.as_ref(), &chosen_rows(rows, chosen)));
-        }
-        if ui.small_button("Save CSV…").on_hover_text("All shown rows, with plain numbers").clicked() {
-            output.csv = Some(to_csv(model.as_ref(), &rows.to_vec()));
-        }
-    });
+    let count = match rows {
+        Rows::All(1) => "1 row".to_owned(),
+        Rows::All(count) => format!("{} rows", grouped(*count as u64)),
+        Rows::Some(shown) => format!("{} of {} rows", grouped(shown.len() as u64), grouped(model.row_count() as u64)),
+    };
+    ui.label(RichText::new(count).weak());
+    if ui.small_button("Copy rows").on_hover_text("The chosen rows, else all shown (Ctrl+C)").clicked() {
+        output.copied = Some(to_tsv(model.as_ref(), &chosen_rows(rows, chosen)));
+    }
+    if ui.small_button("Save CSV…").on_hover_text("All shown rows, with plain numbers").clicked() {
+        output.csv = Some(to_csv(model.as_ref(), &rows.to_vec()));
+    }
 }
 
 fn copy_asked(ui: &Ui) -> bool {
@@ -341,8 +345,8 @@ fn choose(chosen: &mut BTreeSet<usize>, row: usize, modifiers: Modifiers) {
 /// A column's head: a click sorts ascending, then descending, then not at all.
 fn head_ui(ui: &mut Ui, index: usize, column: &crate::present::table::Column, sort: &mut Option<Sort>) {
     let mark = match sort {
-        Some(Sort { column, descending: false }) if *column == index => " ⏶",
-        Some(Sort { column, descending: true }) if *column == index => " ⏷",
+        Some(Sort { column, descending: false }) if *column == index => " ↑",
+        Some(Sort { column, descending: true }) if *column == index => " ↓",
         _ => "",
     };
     let text = RichText::new(format!("{}{mark}", column.title)).strong();

@@ -1,6 +1,6 @@
 //! Sums over the address space, as `!address -summary` gives them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::addr::VaRange;
 
@@ -56,7 +56,7 @@ pub struct Totals {
     pub by_state: BTreeMap<State, Sizes>,
     pub entry_count: u64,
     completeness: Completeness,
-    unknown_uses: Vec<Usage>,
+    unknown_uses: BTreeSet<Usage>,
     free_bytes: u64,
     largest_free: VaRange,
     largest_free_below_4gb: VaRange,
@@ -76,7 +76,7 @@ impl Totals {
             by_state: BTreeMap::new(),
             entry_count: entries.len() as u64,
             completeness,
-            unknown_uses: unknown_uses.to_vec(),
+            unknown_uses: unknown_uses.iter().copied().collect(),
             free_bytes: 0,
             largest_free: VaRange::default(),
             largest_free_below_4gb: VaRange::default(),
@@ -154,6 +154,12 @@ impl Totals {
     /// in it, or this version does not decode them.
     pub fn committed_bytes_of(&self, usage: Usage) -> Option<u64> {
         self.usage_sizes(usage).map(|sizes| sizes.committed_bytes)
+    }
+
+    /// The uses whose totals are not known although the map may be whole; their memory counts as another use, mostly as
+    /// [`Usage::Unknown`].
+    pub const fn unknown_uses(&self) -> &BTreeSet<Usage> {
+        &self.unknown_uses
     }
 
     /// Sizes of one use, with the same absences as [`Totals::committed_bytes_of`].

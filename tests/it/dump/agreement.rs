@@ -62,7 +62,11 @@ fn unloaded_modules_agree() {
     check(
         |theirs| {
             let list: MinidumpUnloadedModuleList = stream(theirs)?;
-            Some(list.iter().map(|module| (module.base_address(), module.size(), printable(&module.code_file()))).collect())
+            Some(
+                list.iter()
+                    .map(|module| (module.base_address(), module.size(), printable(&module.code_file())))
+                    .collect(),
+            )
         },
         |ours| {
             let modules = ours.unloaded_modules.iter().flatten();

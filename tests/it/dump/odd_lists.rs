@@ -121,7 +121,9 @@ fn entries_smaller_than_known_ones_are_left_out_with_a_reason() {
     list.put_u32(0, 12).put_u32(4, 20).put_u32(8, 2);
     check(
         &only(14, list.into_vec()),
-        &["stream 14 (unloaded module list): states a head of 12 and entries of 20 bytes, less than the 12 and 24 that they need; it is left out"],
+        &[
+            "stream 14 (unloaded module list): states a head of 12 and entries of 20 bytes, less than the 12 and 24 that they need; it is left out",
+        ],
     );
 }
 
@@ -149,8 +151,7 @@ fn a_stream_without_room_for_its_head_is_told() {
 #[test]
 fn of_two_streams_of_one_kind_the_last_is_used_and_that_is_told() {
     let file = x64_dump().modules(vec![module(1, 1, "a.dll")]).modules(vec![module(2, 1, "b.dll")]);
-    let dump =
-        check(&file, &["stream 4 (module list): is in the directory more than once; the last one is used"]);
+    let dump = check(&file, &["stream 4 (module list): is in the directory more than once; the last one is used"]);
     let names: Vec<_> = dump.modules.iter().flatten().map(|module| module.file_name()).collect();
     assert_eq!(names, ["b.dll"]);
 }
@@ -178,10 +179,7 @@ fn a_directory_cut_off_gives_the_streams_before_the_cut() {
     file[8..12].copy_from_slice(&5_u32.to_le_bytes());
     file[12..16].copy_from_slice(&at.to_le_bytes());
     let dump = open_bytes(file);
-    assert_eq!(
-        damage(&dump),
-        ["stream directory: is cut off: it names 5 streams, the file holds 1 of its entries"]
-    );
+    assert_eq!(damage(&dump), ["stream directory: is cut off: it names 5 streams, the file holds 1 of its entries"]);
     assert!(dump.system.is_some());
 }
 

@@ -17,9 +17,7 @@ use crate::support::all_streams::{
     all_streams, exception, first_module, handle, handle_operation, misc_info, system_memory, thread, thread_info,
     tokens, unloaded_module, vm_counters,
 };
-use crate::support::build_dump::{
-    NEW_YEAR_UNIX_SECONDS, damage, free, module, open, private, windows_7, x64_dump,
-};
+use crate::support::build_dump::{NEW_YEAR_UNIX_SECONDS, damage, free, module, open, private, windows_7, x64_dump};
 
 /// Opens the dump, which must be without damage, and hands it to `look`.
 fn check(file: &MinidumpFile, look: impl FnOnce(&Dump)) {
@@ -102,7 +100,8 @@ fn misc_info_without_its_flags_says_nothing() {
 
 #[test]
 fn modules_have_name_version_and_pdb() {
-    let old_record = [b"NB10".as_slice(), &[0; 4], &0x1234_u32.to_le_bytes(), &3_u32.to_le_bytes(), b"old.pdb\0"].concat();
+    let old_record =
+        [b"NB10".as_slice(), &[0; 4], &0x1234_u32.to_le_bytes(), &3_u32.to_le_bytes(), b"old.pdb\0"].concat();
     let old = Module { code_view: old_record, ..module(0x50_0000, 0x2000, r"C:\old.dll") };
     check(&x64_dump().modules(vec![first_module(), old]), |dump| {
         let modules = dump.modules.as_deref().expect("modules");
@@ -112,7 +111,8 @@ fn modules_have_name_version_and_pdb() {
         assert_eq!(first.path.as_deref(), Some(r"C:\app.exe"));
         assert_eq!(first.file_name(), "app.exe");
         assert_eq!(first.file_version, Some([6, 1, 7601, 17514]));
-        let pdb = |path: &str, store_id: &str| Some(PdbReference { path: path.to_owned(), store_id: store_id.to_owned() });
+        let pdb =
+            |path: &str, store_id: &str| Some(PdbReference { path: path.to_owned(), store_id: store_id.to_owned() });
         assert_eq!(first.pdb, pdb(r"D:\build\app.pdb", "111111111111111111111111111111112"));
         assert_eq!(old.pdb, pdb("old.pdb", "000012343"));
         assert_eq!(old.file_version, None);

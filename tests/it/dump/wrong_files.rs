@@ -129,7 +129,10 @@ fn a_missing_file_and_a_folder_without_dumps_get_one_line_each() {
     let missing = analyse(&[folder.path().join("gone.dmp")]);
     let text = only_failure(&missing);
     assert!(text.starts_with("cannot be read: "), "{text}");
-    assert!(text.ends_with(&format!("check that the file is still there and that you may read it: {at}/gone.dmp")), "{text}");
+    assert!(
+        text.ends_with(&format!("check that the file is still there and that you may read it: {at}/gone.dmp")),
+        "{text}"
+    );
     let empty = analyse(&[folder.path().to_owned()]);
     assert_eq!(
         only_failure(&empty),

@@ -169,10 +169,7 @@ pub fn system_memory() -> SystemMemoryInfo {
 }
 
 pub fn tokens() -> Vec<Token> {
-    vec![
-        Token { id: 1, handle: 0x10, bytes: vec![1; 20] },
-        Token { id: 2, handle: 0x20, bytes: Vec::new() },
-    ]
+    vec![Token { id: 1, handle: 0x10, bytes: vec![1; 20] }, Token { id: 2, handle: 0x20, bytes: Vec::new() }]
 }
 
 pub fn exception() -> Exception {

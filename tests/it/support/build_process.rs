@@ -158,7 +158,9 @@ pub fn heap_64(base: u64, segments: &[u64], large_blocks: &[u64]) -> Vec<u8> {
     let segment_head = base + 0x128;
     let first_segment_link = segments.first().map_or(segment_head, |segment| segment + 0x18);
     let mut head = LeBytes::zeroed(0x208);
-    head.put_u32(0x10, 0xffee_ffee).put_list_entry(0x18, Va(first_segment_link), Va(segment_head)).put_va(0x28, Va(base));
+    head.put_u32(0x10, 0xffee_ffee)
+        .put_list_entry(0x18, Va(first_segment_link), Va(segment_head))
+        .put_va(0x28, Va(base));
     head.put_u32(0x70, 2).put_u32(0xa0, 0xeeff_eeff);
     let block_head = base + 0x118;
     head.put_list_entry(0x118, Va(large_blocks.first().copied().unwrap_or(block_head)), Va(block_head));

@@ -7,5 +7,5 @@ pub mod build_dump;
 pub mod build_process;
 pub mod build_wow64;
 pub mod sample_series;
-
+pub mod seeds;
 pub mod shared;

@@ -40,8 +40,9 @@ pub fn plot_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, plot: &SeriesPlot, state: &mut Pl
         .show_x(false)
         .show_y(false)
         .label_formatter(|_| None)
-        .set_margin_fraction(vec2(0.03, 0.06))
+        .set_margin_fraction(vec2(0.045, 0.05))
         .include_y(0.0)
+        .grid_color(ctx.theme.faint)
         .y_axis_min_width(56.0)
         .x_grid_spacer(move |input| marks_at(&x_marks, &input))
         .x_axis_formatter(|mark, _| plot.x_text(mark.value))
@@ -214,7 +215,7 @@ fn interval_x(ctx: &ViewCtx<'_>, plot: &SeriesPlot) -> Option<(f64, f64)> {
 }
 
 fn selected_x(ctx: &ViewCtx<'_>, plot: &SeriesPlot) -> Option<f64> {
-    let dump = ctx.session.dump()?;
+    let dump = ctx.session.dump().filter(|_| plot.x.len() > 1)?;
     plot.x.get(plot.dumps.iter().position(|other| *other == dump)?).copied()
 }
 
@@ -261,9 +262,10 @@ fn reading_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, plot: &SeriesPlot, shown: &[&Layer
     let Some(dump) = plot.dumps.get(at) else { return };
     let time = ctx.session.analysis.snapshot(*dump).and_then(|snapshot| snapshot.time());
     let time = time.map_or_else(String::new, |time| format!(" · {} UTC", time.table_text()));
+    ui.set_min_width(250.0);
     ui.strong(format!("dump {dump}{time}"));
     let bytes_of = |layer: &Layer| layer.bytes.get(at).copied().flatten();
-    egui::Grid::new("reading").num_columns(3).spacing([8.0, 2.0]).show(ui, |ui| {
+    egui::Grid::new("reading").num_columns(3).min_col_width(10.0).spacing([8.0, 2.0]).show(ui, |ui| {
         for layer in shown {
             let (rect, _) = ui.allocate_exact_size(vec2(10.0, 10.0), Sense::hover());
             ui.painter().rect_filled(rect, 2.0, ctx.theme.usage(layer.part.colour()));

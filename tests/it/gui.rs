@@ -1,0 +1,319 @@
+//! The window, driven by the names that a screen reader hears. Needs no display and no renderer.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dumptrend::base::ids::DumpIdx;
+use dumptrend::base::units::grouped;
+use dumptrend::gui::app::{App, AppOptions};
+use dumptrend::gui::command::Command;
+use dumptrend::gui::selection::Item;
+use dumptrend::gui::settings::{self, ThemeChoice};
+use dumptrend::gui::tab::Tab;
+use eframe::egui::{self, Key, Modifiers, pos2, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::{NodeT, Queryable};
+
+use crate::support::shared::shared_file;
+
+/// The window as state of a harness; it is made in the first frame, when there is a context.
+pub type Window = Harness<'static, Option<App>>;
+
+/// A window of the smallest size that must not cut anything off, with nothing open.
+pub fn window(options: AppOptions) -> Window {
+    let mut harness = Harness::builder().with_size(vec2(1280.0, 720.0)).build_ui_state(
+        move |ui, app: &mut Option<App>| {
+            let make = || App::new(ui.ctx(), options.clone(), settings::load(options.settings_path.as_deref()));
+            app.get_or_insert_with(make).frame(ui);
+        },
+        None,
+    );
+    harness.step();
+    harness
+}
+
+/// A window with files open, waited for.
+pub fn window_on(inputs: Vec<PathBuf>) -> Window {
+    let mut harness = window(AppOptions { inputs, ..AppOptions::default() });
+    wait(&mut harness);
+    harness
+}
+
+/// A window on the sample series, and the folder that it lies in.
+pub fn sample_window() -> (Window, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let options =
+        AppOptions { open_sample: true, sample_folder: folder.path().to_owned(), ..AppOptions::default() };
+    let mut harness = window(options);
+    wait(&mut harness);
+    (harness, folder)
+}
+
+fn app(harness: &Window) -> &App {
+    harness.state().as_ref().expect("made in the first frame")
+}
+
+/// Frames until nothing runs in the background, then a few more for tables to settle.
+pub fn wait(harness: &mut Window) {
+    const MOST_POLLS: u32 = 3000;
+    for _ in 0..MOST_POLLS {
+        harness.step();
+        if app(harness).is_idle() {
+            harness.run_steps(4);
+            return;
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    panic!("jobs are still running");
+}
+
+fn send(harness: &mut Window, command: Command) {
+    app(harness).send(command);
+    wait(harness);
+}
+
+/// Frames until a text is on the screen: long tables are arranged on a thread.
+fn wait_for(harness: &mut Window, text: &str) {
+    const MOST_POLLS: u32 = 500;
+    for _ in 0..MOST_POLLS {
+        if harness.query_all_by_label_contains(text).next().is_some() {
+            return;
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+        harness.step();
+    }
+    panic!("{text:?} never came on the screen");
+}
+
+fn copied(harness: &Window) -> Option<String> {
+    harness.output().platform_output.commands.iter().find_map(|command| match command {
+        egui::OutputCommand::CopyText(text) => Some(text.clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn an_empty_window_says_what_to_drop_and_how_to_get_it() {
+    let harness = window(AppOptions::default());
+    harness.get_by_label("Drop the dumps of one process here");
+    harness.get_by_label_contains("procdump -accepteula -ma");
+    harness.get_by_label("Open the sample series");
+}
+
+#[test]
+fn the_button_of_the_empty_window_opens_the_sample() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let options = AppOptions { sample_folder: folder.path().to_owned(), ..AppOptions::default() };
+    let mut harness = window(options);
+    harness.get_by_label("Open the sample series").click();
+    harness.step();
+    wait(&mut harness);
+    assert_eq!(app(&harness).session().analysis.snapshots.len(), 6);
+    harness.get_by_label_contains("Committed memory grew by");
+}
+
+#[test]
+fn every_tab_shows_something() {
+    let (mut harness, _folder) = sample_window();
+    for tab in Tab::ALL {
+        harness.get_by_label(tab.title()).click();
+        harness.run_steps(3);
+        match tab.coming() {
+            Some(text) => {
+                harness.get_by_label("Not in this version yet. It will show:");
+                harness.get_by_label(text);
+            }
+            None if tab == Tab::Overview => {
+                harness.get_by_label("From dump 1 to dump 6");
+            }
+            None => {
+                harness.get_by_label("Filter");
+            }
+        }
+    }
+}
+
+#[test]
+fn tabs_have_keys() {
+    let (mut harness, _folder) = sample_window();
+    harness.key_press_modifiers(Modifiers::CTRL, Key::Num2);
+    harness.run_steps(3);
+    harness.get_by_label("Address space");
+    harness.key_press_modifiers(Modifiers::CTRL, Key::Num1);
+    harness.run_steps(3);
+    harness.get_by_label("From dump 1 to dump 6");
+}
+
+#[test]
+fn a_click_in_the_list_selects_a_dump_and_back_undoes_it() {
+    let (mut harness, _folder) = sample_window();
+    harness.get_by_label_contains("dump 3 allocfree-3.dmp").click();
+    harness.run_steps(3);
+    harness.get_by_label("Dump 3");
+    harness.key_press_modifiers(Modifiers::ALT, Key::ArrowLeft);
+    harness.run_steps(3);
+    harness.get_by_label("Dump 6");
+    harness.key_press_modifiers(Modifiers::ALT, Key::ArrowRight);
+    harness.run_steps(3);
+    harness.get_by_label("Dump 3");
+}
+
+#[test]
+fn a_drag_in_the_plot_chooses_an_interval_and_escape_leaves_it() {
+    let (mut harness, _folder) = sample_window();
+    harness.hover_at(pos2(392.0, 300.0));
+    harness.step();
+    harness.drag_at(pos2(392.0, 300.0));
+    harness.step();
+    harness.hover_at(pos2(500.0, 300.0));
+    harness.step();
+    harness.hover_at(pos2(585.0, 300.0));
+    harness.step();
+    harness.drop_at(pos2(585.0, 300.0));
+    harness.run_steps(4);
+    assert_eq!(app(&harness).session().interval, Some((DumpIdx(1), DumpIdx(3))));
+    harness.get_by_label("From dump 2 to dump 4");
+    harness.key_press(Key::Escape);
+    harness.run_steps(4);
+    harness.get_by_label("From dump 1 to dump 6");
+}
+
+#[test]
+fn the_legend_switches_a_use_off_and_on() {
+    let (mut harness, _folder) = sample_window();
+    let is_on = |harness: &Window| {
+        let node = harness.get_by(|node| node.role() == egui::Role::CheckBox && node.label().as_deref() == Some("heap"));
+        node.accesskit_node().toggled() == Some(egui::accesskit::Toggled::True)
+    };
+    assert!(is_on(&harness));
+    harness.get_by(|node| node.role() == egui::Role::CheckBox && node.label().as_deref() == Some("heap")).click();
+    harness.run_steps(3);
+    assert!(!is_on(&harness));
+}
+
+#[test]
+fn the_filter_counts_and_ctrl_c_copies_what_is_shown() {
+    let (mut harness, _folder) = sample_window();
+    harness.key_press_modifiers(Modifiers::CTRL, Key::Num2);
+    harness.run_steps(3);
+    harness.get_by_label("75 rows");
+    harness.key_press_modifiers(Modifiers::CTRL, Key::F);
+    harness.run_steps(2);
+    harness.get_by_label("Filter").type_text("stack reserve");
+    harness.run_steps(3);
+    harness.get_by_label("1 of 75 rows");
+    harness.get_by_label("Copy rows").click();
+    // The copy happens in the frame after the click, when commands are applied.
+    let text = (0..4).find_map(|_| {
+        harness.step();
+        copied(&harness)
+    });
+    let text = text.expect("rows were copied");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines.iter().all(|line| line.matches('\t').count() == 8), "{text}");
+    assert!(lines[1].contains("MEM_RESERVE") && lines[1].contains("stack"), "{text}");
+}
+
+#[test]
+fn a_long_table_paints_only_what_is_in_sight_and_keys_move_through_it() {
+    let Some(path) = shared_file("dumps/electron.dmp") else { return };
+    let mut harness = window_on(vec![path]);
+    harness.key_press_modifiers(Modifiers::CTRL, Key::Num2);
+    harness.run_steps(4);
+    let row_count = app(&harness).session().analysis.snapshots[0].address_space.regions.len();
+    assert!(row_count >= 22_014);
+    let rows_text = format!("{} rows", grouped(row_count as u64));
+    harness.get_by_label(&rows_text);
+    let node_count = harness.root().children_recursive().count();
+    assert!(node_count < 1500, "{node_count} nodes for a screen of rows");
+    harness.key_press(Key::End);
+    harness.run_steps(4);
+    let session = app(&harness).session();
+    let last = session.analysis.snapshots[0].address_space.regions.last().expect("regions").range.start;
+    assert_eq!(session.selected, Some(Item::Region { dump: DumpIdx(0), start: last }));
+    harness.get_by_label("Filter").focus();
+    harness.run_steps(2);
+    harness.get_by_label("Filter").type_text("ntdll.dll");
+    wait_for(&mut harness, &format!("of {rows_text}"));
+}
+
+#[test]
+fn the_difference_of_two_dumps_shows_what_grew_first() {
+    let (mut harness, _folder) = sample_window();
+    harness.key_press_modifiers(Modifiers::CTRL, Key::Num2);
+    harness.run_steps(3);
+    harness.get_by_label("Difference of dumps 1 and 6").click();
+    wait_for(&mut harness, "Allocations: 2 grew (+23.1 MB)");
+}
+
+#[test]
+fn a_bad_file_is_told_in_one_line_and_what_was_open_stays() {
+    let (mut harness, folder) = sample_window();
+    let text_file = folder.path().join("notes.txt");
+    std::fs::write(&text_file, "no dump").expect("written");
+    send(&mut harness, Command::Open(vec![text_file]));
+    harness.get_by_label_contains("is a text file, not a user-mode minidump");
+    assert_eq!(app(&harness).session().analysis.snapshots.len(), 6);
+    harness.get_by_label("Dismiss").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label("Dismiss").is_none());
+    // It stays in the log.
+    harness.key_press_modifiers(Modifiers::CTRL, Key::Num9);
+    harness.run_steps(3);
+    harness.get_by_label_contains("is a text file, not a user-mode minidump");
+}
+
+#[test]
+fn one_bad_file_among_good_ones_leaves_the_good_ones() {
+    let (mut harness, folder) = sample_window();
+    std::fs::write(folder.path().join("cut.dmp"), b"MDMP").expect("written");
+    send(&mut harness, Command::Open(vec![folder.path().to_owned()]));
+    assert_eq!(app(&harness).session().analysis.snapshots.len(), 6);
+    harness.get_by_label_contains("only the first bytes of a minidump");
+}
+
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("the window opens paths".to_owned())
+    }
+}
+
+#[test]
+fn dropped_files_open() {
+    let (mut source, folder) = sample_window();
+    source.step();
+    let mut harness = window(AppOptions::default());
+    harness.input_mut().dropped_files.push(Arc::new(Dropped(folder.path().join("allocfree-2.dmp"))));
+    harness.step();
+    harness.input_mut().dropped_files.clear();
+    wait(&mut harness);
+    harness.get_by_label_contains("dump 1 allocfree-2.dmp");
+}
+
+#[test]
+fn choices_survive_a_restart() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let options = AppOptions { settings_path: Some(folder.path().join("settings.json")), ..AppOptions::default() };
+    let mut harness = window(options.clone());
+    send(&mut harness, Command::SetTheme(ThemeChoice::Light));
+    drop(harness);
+    let harness = window(options);
+    assert_eq!(harness.ctx.theme(), egui::Theme::Light);
+}
+
+#[test]
+fn a_dump_without_a_map_says_so_instead_of_showing_zeros() {
+    let Some(path) = shared_file("dumps/null_write_av.dmp") else { return };
+    let harness = window_on(vec![path]);
+    harness.get_by_label_contains("This dump does not hold the map of the process's memory");
+    harness.get_by_label_contains("there is nothing to plot");
+}
