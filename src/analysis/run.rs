@@ -86,7 +86,8 @@ fn dumps_in_folder(folder: &Path, failures: &mut Vec<Failure>) -> Vec<PathBuf> {
         entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| is_dump_name(path)).collect();
     files.sort();
     if files.is_empty() {
-        let text = format!("holds no .dmp, .mdmp or .hdmp file; choose the folder with the dumps: {}", printable_path(folder));
+        let text =
+            format!("holds no .dmp, .mdmp or .hdmp file; choose the folder with the dumps: {}", printable_path(folder));
         failures.push(Failure { path: folder.to_owned(), text });
     }
     files
@@ -133,7 +134,11 @@ fn natural_key(name: &str) -> Vec<NamePart> {
         let end = rest.find(|c: char| c.is_ascii_digit() != is_number).unwrap_or(rest.len());
         let (part, after) = rest.split_at(end);
         // A number too long for 128 bits sorts as text.
-        let part = part.parse().ok().filter(|_| is_number).map_or_else(|| NamePart::Text(part.to_lowercase()), NamePart::Number);
+        let part = part
+            .parse()
+            .ok()
+            .filter(|_| is_number)
+            .map_or_else(|| NamePart::Text(part.to_lowercase()), NamePart::Number);
         parts.push(part);
         rest = after;
     }
@@ -146,7 +151,8 @@ fn leave_out_copies(snapshots: Vec<Snapshot>, notes: &mut Vec<Note>) -> Vec<Snap
     for snapshot in snapshots {
         let twin = kept.iter().find(|other| other.dump.fingerprint == snapshot.dump.fingerprint);
         if let Some(twin) = twin {
-            let text = format!("is a copy of {} and left out: {}", twin.file_name(), printable_path(&snapshot.dump.path));
+            let text =
+                format!("is a copy of {} and left out: {}", twin.file_name(), printable_path(&snapshot.dump.path));
             notes.push(Note { text, dumps: Vec::new() });
         } else {
             kept.push(snapshot);

@@ -62,11 +62,12 @@ pub fn run() -> ExitCode {
         Command::Report(report) => run_report(&report, &progress),
         Command::Sample(sample) => run_sample(&sample, &progress),
     };
-    outcome.unwrap_or_else(|message| {
-        eprintln!("dumptrend-cli: {message}");
-        Outcome::NothingAnalysed
-    })
-    .into()
+    outcome
+        .unwrap_or_else(|message| {
+            eprintln!("dumptrend-cli: {message}");
+            Outcome::NothingAnalysed
+        })
+        .into()
 }
 
 fn run_report(arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, String> {
@@ -100,11 +101,12 @@ pub fn print_text_report(inputs: &[PathBuf], is_sample: bool) -> ExitCode {
         baseline: None,
     };
     let outcome = run_report(&arguments, &Progress::default());
-    outcome.unwrap_or_else(|message| {
-        eprintln!("dumptrend: {message}");
-        Outcome::NothingAnalysed
-    })
-    .into()
+    outcome
+        .unwrap_or_else(|message| {
+            eprintln!("dumptrend: {message}");
+            Outcome::NothingAnalysed
+        })
+        .into()
 }
 
 /// Writes the sample series where a start without a folder finds it again.
@@ -122,7 +124,8 @@ pub fn sample_folder() -> PathBuf {
 }
 
 fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, String> {
-    let analysis = Arc::new(with_progress_line(progress, || analyse(inputs, progress)).map_err(|error| error.to_string())?);
+    let analysis =
+        Arc::new(with_progress_line(progress, || analyse(inputs, progress)).map_err(|error| error.to_string())?);
     print_failures(&analysis.failures);
     if analysis.snapshots.is_empty() {
         return Ok(Outcome::NothingAnalysed);
@@ -192,7 +195,10 @@ fn with_progress_line<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
     let printer = std::thread::Builder::new().name("progress line".to_owned()).spawn(move || {
         let mut is_shown = false;
         // Short work ends before the first line.
-        while stopped.recv_timeout(Duration::from_millis(250)).is_err_and(|e| e == std::sync::mpsc::RecvTimeoutError::Timeout) {
+        while stopped
+            .recv_timeout(Duration::from_millis(250))
+            .is_err_and(|e| e == std::sync::mpsc::RecvTimeoutError::Timeout)
+        {
             let view = watched.view();
             let amount = if view.total > 0 { format!(" {} of {}", view.done, view.total) } else { String::new() };
             eprint!("\r\x1b[K{}{amount}", view.stage);

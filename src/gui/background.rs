@@ -19,12 +19,7 @@ impl<K, V> Default for Background<K, V> {
 impl<K: Clone + PartialEq, V: Send + 'static> Background<K, V> {
     /// The value for `key`, or the latest one while that is being made; `None` before the first is there. Work for an
     /// outdated key runs to its end and is thrown away.
-    pub fn get(
-        &mut self,
-        ctx: &egui::Context,
-        key: &K,
-        compute: impl FnOnce() -> V + Send + 'static,
-    ) -> Option<&V> {
+    pub fn get(&mut self, ctx: &egui::Context, key: &K, compute: impl FnOnce() -> V + Send + 'static) -> Option<&V> {
         if let Some((pending_key, receiver)) = &self.pending {
             match receiver.try_recv() {
                 Ok(value) => {

@@ -39,7 +39,10 @@ pub enum Command {
     SetTextSize(f32),
     CopyText(String),
     /// Ask where to save a text and save it.
-    SaveText { file_name: String, text: String },
+    SaveText {
+        file_name: String,
+        text: String,
+    },
     SaveScreenshot,
     CopyScreenshot,
     CancelJob(JobId),

@@ -18,7 +18,10 @@ enum Purpose {
 pub enum Answer {
     Command(Command),
     /// Write these bytes there.
-    Save { path: PathBuf, bytes: Vec<u8> },
+    Save {
+        path: PathBuf,
+        bytes: Vec<u8>,
+    },
 }
 
 /// At most one dialog is open.

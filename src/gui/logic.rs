@@ -62,7 +62,10 @@ impl App {
     fn drain_jobs(&mut self, ctx: &egui::Context) {
         for (_, title, finished) in self.jobs.drain() {
             match finished {
-                Finished::Done(JobOutput::Opened { inputs, analysis }) => self.show_series(inputs, *analysis),
+                Finished::Done(JobOutput::Opened { inputs, analysis }) => {
+                    self.show_series(inputs, *analysis);
+                    ctx.send_viewport_cmd(egui::ViewportCommand::Title(self.title()));
+                }
                 Finished::Done(JobOutput::Saved(path)) => {
                     self.tell(format!("saved {}", path.display()), false);
                     if self.screenshots.unattended_path().as_ref() == Some(&path) {
@@ -113,6 +116,12 @@ impl App {
             None if count == 1 => self.tell("1 dump opened".to_owned(), false),
             None => self.tell(format!("{count} dumps opened"), false),
         }
+    }
+
+    /// The window's title: the process first, because task bars cut titles at the end.
+    fn title(&self) -> String {
+        let image = self.session.group().and_then(|group| group.identity.image.as_deref());
+        image.map_or_else(|| "dumptrend".to_owned(), |image| format!("{image} – dumptrend"))
     }
 
     fn drain_dialogs(&mut self) {

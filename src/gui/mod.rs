@@ -46,9 +46,11 @@ pub fn run(options: AppOptions) -> Result<(), GuiError> {
         .with_drag_and_drop(true)
         .with_icon(icon());
     let native = eframe::NativeOptions { viewport, renderer: eframe::Renderer::Glow, ..Default::default() };
-    eframe::run_native("dumptrend", native, Box::new(move |creation| {
-        Ok(Box::new(App::new(&creation.egui_ctx, options, settings)))
-    }))
+    eframe::run_native(
+        "dumptrend",
+        native,
+        Box::new(move |creation| Ok(Box::new(App::new(&creation.egui_ctx, options, settings)))),
+    )
     .map_err(|error| GuiError::NoDisplay(reason(&error.to_string())))
 }
 

@@ -1,8 +1,8 @@
 //! Pictures of the window: to a file, to the clipboard, or one at the end of an unattended start.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use eframe::egui;
 use image::ImageEncoder;

@@ -57,8 +57,12 @@ impl Tab {
                 "The user-mode stack trace database (gflags +ust), decoded into stacks with counts and growth. Until then \
                  its memory counts as unknown.",
             ),
-            Self::Umdh => Some("UMDH logs beside the dumps, on the same time axis, with their modules taken from the dumps."),
-            Self::Findings => Some("The analysis patterns that the series shows, each with its evidence and what to do."),
+            Self::Umdh => {
+                Some("UMDH logs beside the dumps, on the same time axis, with their modules taken from the dumps.")
+            }
+            Self::Findings => {
+                Some("The analysis patterns that the series shows, each with its evidence and what to do.")
+            }
             Self::Symbols => Some("For each module: which PDB it needs, where it was looked for, and what was found."),
             Self::Overview | Self::Regions | Self::Log => None,
         }

@@ -1,8 +1,8 @@
 //! Colours, faces and spacing. The only place where a colour is a number.
 
 use eframe::egui::{
-    Color32, Context, CornerRadius, FontDefinitions, FontFamily, FontId, Margin, Stroke, TextStyle, Theme as EguiTheme, ThemePreference,
-    Vec2, Visuals,
+    Color32, Context, CornerRadius, FontDefinitions, FontFamily, FontId, Margin, Stroke, TextStyle, Theme as EguiTheme,
+    ThemePreference, Vec2, Visuals,
 };
 
 use crate::present::table::Tone;

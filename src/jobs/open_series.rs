@@ -10,7 +10,10 @@ use crate::sample::{SampleError, SampleOptions, write_sample};
 /// What a job for the window gives.
 #[derive(Debug)]
 pub enum JobOutput {
-    Opened { inputs: Vec<PathBuf>, analysis: Box<Analysis> },
+    Opened {
+        inputs: Vec<PathBuf>,
+        analysis: Box<Analysis>,
+    },
     /// A file was written.
     Saved(PathBuf),
     /// One line: what, where, what to do.

@@ -22,13 +22,28 @@ pub struct AllocationTable {
 
 const COLUMNS: [Column; 9] = [
     Column { title: "base", align: Align::Left, width_chars: 17, hint: "Allocation base" },
-    Column { title: "difference", align: Align::Right, width_chars: 10, hint: "Committed in the second dump less that in the first" },
-    Column { title: "change", align: Align::Left, width_chars: 8, hint: "born, grew, shrank, gone or same, from the first dump to the second" },
+    Column {
+        title: "difference",
+        align: Align::Right,
+        width_chars: 10,
+        hint: "Committed in the second dump less that in the first",
+    },
+    Column {
+        title: "change",
+        align: Align::Left,
+        width_chars: 8,
+        hint: "born, grew, shrank, gone or same, from the first dump to the second",
+    },
     Column { title: "before", align: Align::Right, width_chars: 9, hint: "Committed in the first dump" },
     Column { title: "after", align: Align::Right, width_chars: 9, hint: "Committed in the second dump" },
     Column { title: "extent", align: Align::Right, width_chars: 9, hint: "Reserved and committed together" },
     Column { title: "use", align: Align::Left, width_chars: 14, hint: "What most of it is for" },
-    Column { title: "owner", align: Align::Left, width_chars: 32, hint: "Module, thread or heap that the memory belongs to" },
+    Column {
+        title: "owner",
+        align: Align::Left,
+        width_chars: 32,
+        hint: "Module, thread or heap that the memory belongs to",
+    },
     Column { title: "type", align: Align::Left, width_chars: 12, hint: "MEM_PRIVATE, MEM_MAPPED or MEM_IMAGE" },
 ];
 

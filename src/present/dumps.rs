@@ -23,15 +23,40 @@ const COLUMNS: [Column; 13] = [
     Column { title: "file", align: Align::Left, width_chars: 18, hint: "Name of the dump file" },
     Column { title: "time (UTC)", align: Align::Left, width_chars: 19, hint: "When the dump was written" },
     Column { title: "committed", align: Align::Right, width_chars: 9, hint: "Committed memory of the process" },
-    Column { title: "Δ baseline", align: Align::Right, width_chars: 9, hint: "Committed memory less that of the baseline" },
+    Column {
+        title: "Δ baseline",
+        align: Align::Right,
+        width_chars: 9,
+        hint: "Committed memory less that of the baseline",
+    },
     Column { title: "heap", align: Align::Right, width_chars: 8, hint: "Committed memory of the process heaps" },
-    Column { title: "unknown", align: Align::Right, width_chars: 8, hint: "Committed private memory that nothing claims" },
-    Column { title: "CPU", align: Align::Right, width_chars: 18, hint: "User and kernel time of all threads in the dump" },
+    Column {
+        title: "unknown",
+        align: Align::Right,
+        width_chars: 8,
+        hint: "Committed private memory that nothing claims",
+    },
+    Column {
+        title: "CPU",
+        align: Align::Right,
+        width_chars: 18,
+        hint: "User and kernel time of all threads in the dump",
+    },
     Column { title: "threads", align: Align::Right, width_chars: 6, hint: "Threads in the dump" },
     Column { title: "handles", align: Align::Right, width_chars: 6, hint: "Open handles" },
-    Column { title: "regions", align: Align::Right, width_chars: 7, hint: "Entries of the memory info list, free ones included" },
+    Column {
+        title: "regions",
+        align: Align::Right,
+        width_chars: 7,
+        hint: "Entries of the memory info list, free ones included",
+    },
     Column { title: "file size", align: Align::Right, width_chars: 8, hint: "Size of the dump file" },
-    Column { title: "problems", align: Align::Left, width_chars: 20, hint: "Damaged or missing parts of the dump; the Log tab lists them" },
+    Column {
+        title: "problems",
+        align: Align::Left,
+        width_chars: 20,
+        hint: "Damaged or missing parts of the dump; the Log tab lists them",
+    },
 ];
 
 impl DumpTable {

@@ -63,9 +63,8 @@ fn one_dump(analysis: &Analysis, dump: DumpIdx) -> String {
         .into_iter()
         .filter_map(|part| Some((part, part.committed_bytes(analysis, dump)?)))
         .max_by_key(|(_, bytes)| *bytes);
-    let who = largest.map_or_else(String::new, |(part, bytes)| {
-        format!(", the most of it {} with {}", part.name(), ByteSize(bytes))
-    });
+    let who = largest
+        .map_or_else(String::new, |(part, bytes)| format!(", the most of it {} with {}", part.name(), ByteSize(bytes)));
     format!("{} committed{who}; a second dump will show what grows", ByteSize(committed))
 }
 

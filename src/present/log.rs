@@ -45,7 +45,12 @@ pub struct LogTable {
 }
 
 const COLUMNS: [Column; 4] = [
-    Column { title: "kind", align: Align::Left, width_chars: 9, hint: "failed: a file that could not be analysed; damaged and missing: parts of a dump" },
+    Column {
+        title: "kind",
+        align: Align::Left,
+        width_chars: 9,
+        hint: "failed: a file that could not be analysed; damaged and missing: parts of a dump",
+    },
     Column { title: "dump", align: Align::Left, width_chars: 20, hint: "The file that it is about" },
     Column { title: "place", align: Align::Left, width_chars: 28, hint: "Stream, address or structure" },
     Column { title: "what", align: Align::Left, width_chars: 100, hint: "What is wrong, and what became of it" },

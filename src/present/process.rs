@@ -41,8 +41,14 @@ pub fn process_facts(snapshot: &Snapshot) -> Vec<Fact> {
             format!("{} of {}", bytes(memory.committed_pages), bytes(memory.commit_limit_pages))
         }),
     );
-    add("exception", snapshot.dump.exception.as_ref().map(|e| format!("{:08x} in thread {:x} at {}", e.code, e.tid, e.address)));
-    add("comment", (!snapshot.dump.comments.is_empty()).then(|| snapshot.dump.comments.join("\n").trim().replace('\n', " · ")));
+    add(
+        "exception",
+        snapshot.dump.exception.as_ref().map(|e| format!("{:08x} in thread {:x} at {}", e.code, e.tid, e.address)),
+    );
+    add(
+        "comment",
+        (!snapshot.dump.comments.is_empty()).then(|| snapshot.dump.comments.join("\n").trim().replace('\n', " · ")),
+    );
     add("memory in the dump", Some(ByteSize(snapshot.dump.memory.size_bytes()).to_string()));
     facts
 }
@@ -74,4 +80,3 @@ fn integrity_text(rid: u32) -> String {
         other => format!("{other:#x}"),
     }
 }
-

@@ -18,11 +18,21 @@ pub struct RegionTable {
 }
 
 const COLUMNS: [Column; 9] = [
-    Column { title: "base", align: Align::Left, width_chars: 17, hint: "Address of the first byte (BaseAddress of !address)" },
+    Column {
+        title: "base",
+        align: Align::Left,
+        width_chars: 17,
+        hint: "Address of the first byte (BaseAddress of !address)",
+    },
     Column { title: "end", align: Align::Left, width_chars: 17, hint: "Address behind the last byte (EndAddress+1)" },
     Column { title: "size", align: Align::Right, width_chars: 9, hint: "Size in units of 1024" },
     Column { title: "use", align: Align::Left, width_chars: 14, hint: "What the memory is for" },
-    Column { title: "owner", align: Align::Left, width_chars: 32, hint: "Module, thread or heap that the memory belongs to" },
+    Column {
+        title: "owner",
+        align: Align::Left,
+        width_chars: 32,
+        hint: "Module, thread or heap that the memory belongs to",
+    },
     Column { title: "state", align: Align::Left, width_chars: 12, hint: "MEM_COMMIT, MEM_RESERVE or MEM_FREE" },
     Column { title: "type", align: Align::Left, width_chars: 12, hint: "MEM_PRIVATE, MEM_MAPPED or MEM_IMAGE" },
     Column { title: "protection", align: Align::Left, width_chars: 24, hint: "Protection now" },

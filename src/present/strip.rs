@@ -47,7 +47,8 @@ pub fn stripes(space: &AddressSpace, window: Option<VaRange>) -> Vec<Stripe> {
         })
         .collect();
     let pieces = without_outer_gaps(&pieces);
-    let is_gap = |(range, kind): &(VaRange, StripeKind)| *kind == StripeKind::Gap && range.size_bytes() >= LEAST_GAP_BYTES;
+    let is_gap =
+        |(range, kind): &(VaRange, StripeKind)| *kind == StripeKind::Gap && range.size_bytes() >= LEAST_GAP_BYTES;
     let gap_weight = |range: VaRange| (range.size_bytes() as f64 / LEAST_GAP_BYTES as f64).log2() + 1.0;
     let gap_total: f64 = pieces.iter().filter(|piece| is_gap(piece)).map(|(range, _)| gap_weight(*range)).sum();
     let busy_total: f64 =
@@ -98,9 +99,10 @@ impl Joiner {
     fn add(&mut self, (range, kind): (VaRange, StripeKind), width: f64) {
         let left = self.at;
         self.at += width;
-        let continues = self.pending.as_ref().is_some_and(|pending| {
-            pending.kind == kind && width < LEAST_WIDTH || left - pending.left < LEAST_WIDTH
-        });
+        let continues = self
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.kind == kind && width < LEAST_WIDTH || left - pending.left < LEAST_WIDTH);
         match &mut self.pending {
             Some(pending) if continues => {
                 pending.range.end = range.end;

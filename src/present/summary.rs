@@ -1,7 +1,7 @@
 //! Totals of one dump in the sections of `!address -summary`.
 
 use crate::analysis::snapshot::Snapshot;
-use crate::base::units::ByteSize;
+use crate::base::units::{ByteSize, grouped};
 use crate::process::regions::totals::Sizes;
 use crate::process::regions::usage::Usage;
 use crate::process::regions::{Completeness, MemoryType, State};
@@ -76,6 +76,25 @@ pub fn sections(snapshot: &Snapshot) -> Vec<SummarySection> {
 fn section(title: &'static str, mut rows: Vec<SummaryRow>) -> SummarySection {
     rows.sort_by_key(|row| std::cmp::Reverse(row.bytes));
     SummarySection { title, rows }
+}
+
+/// All sections and the largest free block as aligned lines; empty when there are none.
+pub fn sections_text(snapshot: &Snapshot) -> String {
+    let mut text = String::new();
+    for section in sections(snapshot) {
+        text.push_str(&format!("{:<28} {:>8} {:>12} {:>8}\n", section.title, "regions", "size", "of busy"));
+        for row in section.rows {
+            let percent = row.of_busy_percent.map_or_else(String::new, |percent| format!("{percent:.2} %"));
+            let (count, size) = (grouped(row.region_count), ByteSize(row.bytes).to_string());
+            let line = format!("  {:<26} {count:>8} {size:>12} {percent:>8}", row.name);
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+    }
+    if let Some(largest) = largest_free_text(snapshot) {
+        text.push_str(&format!("largest free block: {largest}\n"));
+    }
+    text
 }
 
 /// The largest free block: the whole address space's, and for a 32-bit program what it can use of it.

@@ -142,7 +142,8 @@ pub fn to_csv(model: &dyn TableModel, rows: &[usize]) -> String {
         let cells: Vec<String> = (0..titles.len())
             .map(|column| {
                 let value = model.cell(*row, column).value;
-                let is_formula = matches!(&value, Value::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']));
+                let is_formula =
+                    matches!(&value, Value::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']));
                 let raw = value.raw();
                 csv_field(&if is_formula { format!("'{raw}") } else { raw })
             })

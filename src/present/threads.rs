@@ -14,7 +14,12 @@ pub struct ThreadTable {
 }
 
 const COLUMNS: [Column; 8] = [
-    Column { title: "thread", align: Align::Right, width_chars: 9, hint: "Number in the dump and thread id, as !runaway has them" },
+    Column {
+        title: "thread",
+        align: Align::Right,
+        width_chars: 9,
+        hint: "Number in the dump and thread id, as !runaway has them",
+    },
     Column { title: "name", align: Align::Left, width_chars: 24, hint: "Set by SetThreadDescription" },
     Column { title: "user", align: Align::Right, width_chars: 20, hint: "User mode time" },
     Column { title: "kernel", align: Align::Right, width_chars: 20, hint: "Kernel mode time" },

@@ -21,7 +21,9 @@ pub enum Value {
     /// An exact size, in hexadecimal as `!address` has it.
     HexSize(u64, PointerWidth),
     Time(UtcTime),
-    Cpu { ns: u64 },
+    Cpu {
+        ns: u64,
+    },
 }
 
 /// What stands for a value that is not known.

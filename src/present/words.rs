@@ -5,6 +5,9 @@ use crate::base::addr::PointerWidth;
 use crate::process::regions::usage::{HeapPart, Owner, Usage};
 use crate::process::regions::{MemoryType, Region, State};
 
+/// How to get a series worth opening: three full dumps of one process, an hour apart.
+pub const PROCDUMP_LINE: &str = "procdump -accepteula -ma -s 3600 -n 3 PID";
+
 /// The name of a use in plots and tables.
 pub const fn usage_name(usage: Usage) -> &'static str {
     match usage {
@@ -25,7 +28,9 @@ pub const fn usage_name(usage: Usage) -> &'static str {
 /// What a use means, and how sure it is.
 pub const fn usage_hint(usage: Usage) -> &'static str {
     match usage {
-        Usage::StackTraceDatabase => "Allocation stacks kept by gflags +ust. Not decoded yet: its memory counts as unknown.",
+        Usage::StackTraceDatabase => {
+            "Allocation stacks kept by gflags +ust. Not decoded yet: its memory counts as unknown."
+        }
         Usage::Heap => "Segments and large blocks of the process heaps, from each heap's own lists.",
         Usage::PageHeap => "Stand-ins of heaps under page heap (gflags +hpa).",
         Usage::Image => "Programs and libraries (MEM_IMAGE).",

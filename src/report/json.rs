@@ -285,10 +285,7 @@ fn dump(snapshot: &Snapshot) -> Dump {
         }),
         command_line: peb.and_then(|peb| peb.parameters.as_ref()?.command_line.clone()),
         modules: file.modules.as_ref().map(|modules| modules.iter().map(module).collect()),
-        threads: file
-            .threads
-            .as_ref()
-            .map(|_| snapshot.threads.iter().map(thread).collect()),
+        threads: file.threads.as_ref().map(|_| snapshot.threads.iter().map(thread).collect()),
         // Every process has a heap: none means that the list is not in the dump.
         heaps: (!snapshot.heaps.is_empty()).then(|| snapshot.heaps.iter().map(heap).collect()),
         trace_stores: None,
@@ -323,7 +320,9 @@ fn address_space(snapshot: &Snapshot) -> AddressSpace {
         largest_free_below_4gb_bytes: totals.largest_free_below_4gb().map(|range| range.size_bytes()),
         by_type: MemoryType::ALL
             .into_iter()
-            .map(|memory_type| (crate::present::words::type_name(memory_type), totals.type_sizes(memory_type).map(group)))
+            .map(|memory_type| {
+                (crate::present::words::type_name(memory_type), totals.type_sizes(memory_type).map(group))
+            })
             .collect(),
         by_usage: Usage::IN_USE.into_iter().map(|usage| (usage.key(), totals.usage_sizes(usage).map(group))).collect(),
     }

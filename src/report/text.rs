@@ -6,7 +6,6 @@ use crate::analysis::Analysis;
 use crate::analysis::snapshot::Snapshot;
 use crate::base::ids::DumpIdx;
 use crate::base::problems::ProblemKind;
-use crate::base::units::{ByteSize, grouped};
 use crate::present::dumps::DumpTable;
 use crate::present::headline::{equal_size_lines, headline};
 use crate::present::process::process_facts;
@@ -52,9 +51,7 @@ pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Strin
             text.push_str("\ncommitted memory by type\n");
             text.push_str(&table_text(&UseTable::new(Arc::clone(analysis), Division::Type, interval.clone())));
         }
-        if let Some((dump, snapshot)) =
-            interval.last().and_then(|dump| Some((*dump, analysis.snapshot(*dump)?)))
-        {
+        if let Some((dump, snapshot)) = interval.last().and_then(|dump| Some((*dump, analysis.snapshot(*dump)?))) {
             text.push_str(&address_space_text(dump, snapshot));
             text.push_str(&thread_text(dump, snapshot));
         }
@@ -79,16 +76,8 @@ fn address_space_text(dump: DumpIdx, snapshot: &Snapshot) -> String {
             text.push_str("  partial: the dump has no whole memory info list and not all memory; no total is known\n");
         }
     }
-    for section in summary::sections(snapshot) {
-        text.push_str(&format!("  {:<28} {:>8} {:>12} {:>8}\n", section.title, "regions", "size", "of busy"));
-        for row in section.rows {
-            let percent = row.of_busy_percent.map_or_else(String::new, |percent| format!("{percent:.2} %"));
-            let (count, size) = (grouped(row.region_count), ByteSize(row.bytes).to_string());
-            text.push_str(&format!("    {:<26} {count:>8} {size:>12} {percent:>8}\n", row.name));
-        }
-    }
-    if let Some(largest) = summary::largest_free_text(snapshot) {
-        text.push_str(&format!("  largest free block: {largest}\n"));
+    for line in summary::sections_text(snapshot).lines() {
+        text.push_str(&format!("  {line}\n"));
     }
     text
 }

@@ -34,19 +34,11 @@ pub struct Run {
 
 impl Run {
     pub const fn committed(size_bytes: u64, protect: u32) -> Self {
-        Self {
-            size_bytes,
-            state: winnt::MEM_COMMIT,
-            protect,
-        }
+        Self { size_bytes, state: winnt::MEM_COMMIT, protect }
     }
 
     pub const fn reserved(size_bytes: u64) -> Self {
-        Self {
-            size_bytes,
-            state: winnt::MEM_RESERVE,
-            protect: 0,
-        }
+        Self { size_bytes, state: winnt::MEM_RESERVE, protect: 0 }
     }
 }
 
@@ -60,26 +52,11 @@ pub struct AllocationKind {
 }
 
 impl AllocationKind {
-    pub const PRIVATE: Self = Self {
-        kind: winnt::MEM_PRIVATE,
-        protect: winnt::PAGE_READWRITE,
-    };
-    pub const PRIVATE_READ_ONLY: Self = Self {
-        kind: winnt::MEM_PRIVATE,
-        protect: winnt::PAGE_READONLY,
-    };
-    pub const MAPPED_READ_ONLY: Self = Self {
-        kind: winnt::MEM_MAPPED,
-        protect: winnt::PAGE_READONLY,
-    };
-    pub const MAPPED: Self = Self {
-        kind: winnt::MEM_MAPPED,
-        protect: winnt::PAGE_READWRITE,
-    };
-    pub const IMAGE: Self = Self {
-        kind: winnt::MEM_IMAGE,
-        protect: winnt::PAGE_EXECUTE_WRITECOPY,
-    };
+    pub const PRIVATE: Self = Self { kind: winnt::MEM_PRIVATE, protect: winnt::PAGE_READWRITE };
+    pub const PRIVATE_READ_ONLY: Self = Self { kind: winnt::MEM_PRIVATE, protect: winnt::PAGE_READONLY };
+    pub const MAPPED_READ_ONLY: Self = Self { kind: winnt::MEM_MAPPED, protect: winnt::PAGE_READONLY };
+    pub const MAPPED: Self = Self { kind: winnt::MEM_MAPPED, protect: winnt::PAGE_READWRITE };
+    pub const IMAGE: Self = Self { kind: winnt::MEM_IMAGE, protect: winnt::PAGE_EXECUTE_WRITECOPY };
 }
 
 /// Allocations in any order; contents in the order of writing, later ones win.
@@ -130,12 +107,8 @@ impl AddressSpace {
 
     /// What a dump with full memory holds: one range for each committed region that can be read without harm.
     pub fn memory_ranges(&self) -> Result<Vec<MemoryRange>, SampleError> {
-        let mut ranges: Vec<MemoryRange> = self
-            .merged()
-            .iter()
-            .filter(|r| is_dumped(r))
-            .map(|r| MemoryRange::hole(r.base, r.size_bytes))
-            .collect();
+        let mut ranges: Vec<MemoryRange> =
+            self.merged().iter().filter(|r| is_dumped(r)).map(|r| MemoryRange::hole(r.base, r.size_bytes)).collect();
         for (va, bytes) in &self.contents {
             place_content(&mut ranges, *va, bytes)?;
         }
@@ -202,22 +175,12 @@ fn place_content(ranges: &mut [MemoryRange], va: Va, bytes: &[u8]) -> Result<(),
             break;
         }
         let skipped = usize::try_from(part.start.0 - va.0).unwrap_or(usize::MAX);
-        let part_bytes = bytes
-            .iter()
-            .copied()
-            .skip(skipped)
-            .take(usize::try_from(part.size_bytes()).unwrap_or(usize::MAX));
-        range.pieces.push(Piece {
-            offset_bytes: part.start.0 - range.start.0,
-            bytes: part_bytes.collect(),
-        });
+        let part_bytes =
+            bytes.iter().copied().skip(skipped).take(usize::try_from(part.size_bytes()).unwrap_or(usize::MAX));
+        range.pieces.push(Piece { offset_bytes: part.start.0 - range.start.0, bytes: part_bytes.collect() });
         covered_to = part.end;
     }
-    if covered_to == content.end {
-        Ok(())
-    } else {
-        Err(SampleError::NotCommitted { va: covered_to })
-    }
+    if covered_to == content.end { Ok(()) } else { Err(SampleError::NotCommitted { va: covered_to }) }
 }
 
 #[cfg(test)]
@@ -227,11 +190,7 @@ mod tests {
     fn two_runs() -> AddressSpace {
         let mut space = AddressSpace::default();
         let read_write = winnt::PAGE_READWRITE;
-        let runs = [
-            Run::committed(0x1000, read_write),
-            Run::committed(0x1000, read_write),
-            Run::reserved(0x1000),
-        ];
+        let runs = [Run::committed(0x1000, read_write), Run::committed(0x1000, read_write), Run::reserved(0x1000)];
         space.allocate(Va(0x2_0000), AllocationKind::PRIVATE, &runs);
         space.allocate(
             Va(0x1_0000),
@@ -265,19 +224,13 @@ mod tests {
         assert_eq!(ranges[0].pieces[0].offset_bytes, 0xffff);
         assert_eq!(ranges[1].pieces[0].bytes, [2]);
         space.write(Va(0x2_1fff), [1, 2]);
-        assert!(matches!(
-            space.memory_ranges(),
-            Err(SampleError::NotCommitted { va: Va(0x2_2000) })
-        ));
+        assert!(matches!(space.memory_ranges(), Err(SampleError::NotCommitted { va: Va(0x2_2000) })));
     }
 
     #[test]
     fn overlapping_allocations_are_refused() {
         let mut space = two_runs();
         space.allocate(Va(0x2_1000), AllocationKind::PRIVATE, &[Run::reserved(0x1000)]);
-        assert!(matches!(
-            space.memory_infos(Va(0x10_0000)),
-            Err(SampleError::RegionsOverlap { .. })
-        ));
+        assert!(matches!(space.memory_infos(Va(0x10_0000)), Err(SampleError::RegionsOverlap { .. })));
     }
 }

@@ -14,18 +14,10 @@ pub enum SampleError {
     #[error("cannot write {path}: {source}", path = path.display())]
     WriteFile { path: PathBuf, source: io::Error },
     #[error("cannot rename {from} to {to}: {source}", from = from.display(), to = to.display())]
-    RenameFile {
-        from: PathBuf,
-        to: PathBuf,
-        source: io::Error,
-    },
+    RenameFile { from: PathBuf, to: PathBuf, source: io::Error },
     /// A structure has no room for what it should hold, for instance a 32-bit file position.
     #[error("{what} needs {needed_bytes} bytes, and only {available_bytes} fit")]
-    DoesNotFit {
-        what: String,
-        needed_bytes: u64,
-        available_bytes: u64,
-    },
+    DoesNotFit { what: String, needed_bytes: u64, available_bytes: u64 },
     #[error("two regions of the address space overlap at {va}")]
     RegionsOverlap { va: Va },
     #[error("bytes are written at {va}, where no readable memory is committed")]

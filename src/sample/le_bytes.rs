@@ -11,9 +11,7 @@ pub struct LeBytes {
 impl LeBytes {
     /// A structure of `size_bytes` zeros, to be filled with the `put_` functions.
     pub fn zeroed(size_bytes: usize) -> Self {
-        Self {
-            bytes: vec![0; size_bytes],
-        }
+        Self { bytes: vec![0; size_bytes] }
     }
 
     pub fn len(&self) -> usize {

@@ -55,10 +55,9 @@ impl Variant {
     /// The dumps with the names of their files, in time order.
     fn dumps(self) -> Vec<(String, &'static ProcessRun, &'static Moment)> {
         match self {
-            Self::Series => (1..)
-                .zip(&SERIES_MOMENTS)
-                .map(|(n, m)| (format!("allocfree-{n}.dmp"), &SERIES_RUN, m))
-                .collect(),
+            Self::Series => {
+                (1..).zip(&SERIES_MOMENTS).map(|(n, m)| (format!("allocfree-{n}.dmp"), &SERIES_RUN, m)).collect()
+            }
             Self::CaseA => vec![("allocfree-case-a.dmp".to_owned(), &CASE_A_RUN, &CASE_A_MOMENT)],
         }
     }
@@ -77,10 +76,7 @@ pub struct SampleOptions {
 ///
 /// Each file appears under its name only when it is whole. One step of progress a dump; a cancel takes effect between dumps.
 pub fn write_sample(folder: &Path, options: &SampleOptions, progress: &Progress) -> Result<Vec<PathBuf>, SampleError> {
-    fs::create_dir_all(folder).map_err(|source| SampleError::CreateFolder {
-        path: folder.to_owned(),
-        source,
-    })?;
+    fs::create_dir_all(folder).map_err(|source| SampleError::CreateFolder { path: folder.to_owned(), source })?;
     let dumps = options.variant.dumps();
     progress.start("Writing the sample", dumps.len() as u64);
     let mut paths = Vec::with_capacity(dumps.len());
@@ -117,10 +113,8 @@ mod tests {
     use super::*;
 
     fn file_names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -140,10 +134,7 @@ mod tests {
     #[test]
     fn a_dump_can_be_made_large() {
         let folder = tempfile::tempdir().unwrap();
-        let options = SampleOptions {
-            variant: Variant::CaseA,
-            size_bytes_per_dump: Some(64 << 20),
-        };
+        let options = SampleOptions { variant: Variant::CaseA, size_bytes_per_dump: Some(64 << 20) };
         let paths = write_sample(folder.path(), &options, &Progress::default()).unwrap();
         let size = fs::metadata(&paths[0]).unwrap().len();
         assert!((64 << 20..65 << 20).contains(&size), "{size}");

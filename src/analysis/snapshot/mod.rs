@@ -13,8 +13,8 @@ use crate::input::dump::system::Architecture;
 use crate::process::heap::extent::{HeapExtent, HeapKind, LINK_BUDGET, read_extent};
 use crate::process::peb::{Peb, read_peb};
 use crate::process::regions::AddressSpace;
-use crate::process::regions::usage::Usage;
 use crate::process::regions::map::{ModuleRange, map_from_memory_info, map_from_memory_ranges};
+use crate::process::regions::usage::Usage;
 use crate::process::threads::cpu_times::{CpuTimes, cpu_times};
 use crate::process::threads::teb::{Teb, read_teb, read_wow64_teb};
 
@@ -76,10 +76,7 @@ impl Snapshot {
 
     /// The bitness in which this dump's addresses are shown: 32 when nothing in it is 64-bit.
     pub fn pointer_width(&self) -> PointerWidth {
-        self.dump
-            .system
-            .as_ref()
-            .map_or(PointerWidth::Bits64, |system| system.architecture.pointer_width())
+        self.dump.system.as_ref().map_or(PointerWidth::Bits64, |system| system.architecture.pointer_width())
     }
 
     /// The PEB that the program itself sees: the 32-bit one of a WOW64 process.
@@ -117,14 +114,9 @@ pub fn take_snapshot(dump: Dump, progress: &Progress) -> Result<Snapshot, Cancel
         .collect();
     let unknown_uses = unknown_uses(&dump, is_wow64, &pebs, &tebs, &heaps);
     let address_space = match &dump.memory_info {
-        Some(records) if !records.is_empty() => map_from_memory_info(
-            records,
-            dump.has_whole_memory_info,
-            &modules,
-            &claims,
-            &unknown_uses,
-            &mut problems,
-        ),
+        Some(records) if !records.is_empty() => {
+            map_from_memory_info(records, dump.has_whole_memory_info, &modules, &claims, &unknown_uses, &mut problems)
+        }
         _ => map_from_memory_ranges(
             dump.memory.ranges().iter().map(|range| range.range),
             &modules,
@@ -180,7 +172,8 @@ fn read_pebs(dump: &Dump, tebs: &[Teb], problems: &mut Problems) -> Vec<Peb> {
         }
         match read_peb(&dump.memory, va, width, problems) {
             Some(peb) => pebs.push(peb),
-            None => problems.missing(format!("PEB at {va}"), "is not in the dump: flags, heaps and environment are not known"),
+            None => problems
+                .missing(format!("PEB at {va}"), "is not in the dump: flags, heaps and environment are not known"),
         }
     }
     if tebs.is_empty() && dump.threads.as_ref().is_some_and(|threads| !threads.is_empty()) {

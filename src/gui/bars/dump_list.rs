@@ -1,6 +1,8 @@
 //! The dumps of the series at the left, and the facts of the selected one below them.
 
-use eframe::egui::{Frame, Label, Margin, Panel, Response, RichText, ScrollArea, Sense, Ui, UiBuilder, WidgetInfo, Role, vec2};
+use eframe::egui::{
+    Frame, Label, Margin, Panel, Response, RichText, Role, ScrollArea, Sense, Ui, UiBuilder, WidgetInfo, vec2,
+};
 
 use crate::base::ids::DumpIdx;
 use crate::base::units::ByteSize;

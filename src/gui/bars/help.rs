@@ -4,6 +4,7 @@ use eframe::egui::{Align2, Context, Grid, RichText, Window};
 
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
+use crate::present::words::PROCDUMP_LINE;
 
 const KEYS: [(&str, &str); 13] = [
     ("Ctrl+O, Ctrl+Shift+O", "open dumps, open a folder; or drop them on the window"),
@@ -20,9 +21,6 @@ const KEYS: [(&str, &str); 13] = [
     ("F12, Shift+F12", "picture of the window to a file, to the clipboard"),
     ("Esc", "cancel what runs"),
 ];
-
-/// How to get a series worth opening: three full dumps of one process, an hour apart.
-pub const PROCDUMP_LINE: &str = "procdump -accepteula -ma -s 3600 -n 3 PID";
 
 pub fn help_ui(ui_ctx: &Context, ctx: &ViewCtx<'_>, is_open: bool) {
     let mut is_still_open = is_open;

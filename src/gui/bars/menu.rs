@@ -71,7 +71,11 @@ fn recent_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
 fn shortened(path: &str) -> String {
     const MOST_CHARS: usize = 60;
     let count = path.chars().count();
-    if count <= MOST_CHARS { path.to_owned() } else { format!("…{}", path.chars().skip(count - MOST_CHARS).collect::<String>()) }
+    if count <= MOST_CHARS {
+        path.to_owned()
+    } else {
+        format!("…{}", path.chars().skip(count - MOST_CHARS).collect::<String>())
+    }
 }
 
 fn view_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
@@ -104,7 +108,8 @@ fn view_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
         }
     });
     ui.menu_button("Text size", |ui| {
-        for (factor, name) in [(0.85, "Small"), (1.0, "Normal"), (1.25, "Large"), (1.5, "Very large"), (2.0, "Double")] {
+        for (factor, name) in [(0.85, "Small"), (1.0, "Normal"), (1.25, "Large"), (1.5, "Very large"), (2.0, "Double")]
+        {
             if ui.radio((ctx.settings.text_size - factor).abs() < 0.01, name).clicked() {
                 ctx.send(Command::SetTextSize(factor));
                 ui.close();

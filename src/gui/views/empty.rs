@@ -2,9 +2,9 @@
 
 use eframe::egui::{Align, Frame, Label, Layout, Margin, RichText, Ui};
 
-use crate::gui::bars::help::PROCDUMP_LINE;
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
+use crate::present::words::PROCDUMP_LINE;
 
 pub fn empty_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
     ui.vertical_centered(|ui| {

@@ -92,9 +92,8 @@ fn strip_area_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut RegionsState, dump:
     let key = (ctx.session.generation, dump, state.window);
     let known = state.stripes.take().filter(|(known, _)| *known == key);
     let (key, laid_out) = known.unwrap_or_else(|| (key, stripes(&snapshot.address_space, state.window)));
-    let selected = selected_region(ctx, dump)
-        .and_then(|start| snapshot.address_space.region_at(start))
-        .map(|region| region.range);
+    let selected =
+        selected_region(ctx, dump).and_then(|start| snapshot.address_space.region_at(start)).map(|region| region.range);
     let output = strip_ui(ui, ctx.theme, &laid_out, selected, &mut state.strip);
     let width = snapshot.pointer_width();
     let hint = match output.hovered {
@@ -107,7 +106,8 @@ fn strip_area_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut RegionsState, dump:
             let (start, end) = (stripe.range.start.windbg(width), stripe.range.end.windbg(width));
             format!("{start} – {end}  {}  {what}", ByteSize(stripe.range.size_bytes()))
         }
-        None => "Address space: reserved memory is pale, gaps of free memory are drawn short. Wheel or drag to zoom.".to_owned(),
+        None => "Address space: reserved memory is pale, gaps of free memory are drawn short. Wheel or drag to zoom."
+            .to_owned(),
     };
     ui.add(Label::new(RichText::new(hint).small().weak()).truncate());
     if let Some(stripe) = output.clicked.filter(|stripe| stripe.kind != StripeKind::Gap) {
@@ -129,8 +129,7 @@ fn selected_region(ctx: &ViewCtx<'_>, dump: DumpIdx) -> Option<Va> {
 fn one_dump_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut RegionsState, dump: DumpIdx, snapshot: &Arc<Snapshot>) {
     let generation = ctx.session.generation;
     let known = state.region_model.take().filter(|(g, d, _)| (*g, *d) == (generation, dump));
-    let (_, _, table) = known
-        .unwrap_or_else(|| (generation, dump, Arc::new(RegionTable::new(Arc::clone(snapshot)))));
+    let (_, _, table) = known.unwrap_or_else(|| (generation, dump, Arc::new(RegionTable::new(Arc::clone(snapshot)))));
     let selected = selected_region(ctx, dump);
     let selected_row = selected.and_then(|start| row_of(snapshot, start));
     if let Some(row) = selected_row {

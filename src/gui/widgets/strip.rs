@@ -38,7 +38,8 @@ pub fn strip_ui(
     painter.rect_filled(rect, 4.0, theme.plot_background);
     let x = |share: f32| rect.left() + share * rect.width();
     for stripe in stripes {
-        let area = Rect::from_min_max(pos2(x(stripe.left), rect.top() + 2.0), pos2(x(stripe.right), rect.bottom() - 2.0));
+        let area =
+            Rect::from_min_max(pos2(x(stripe.left), rect.top() + 2.0), pos2(x(stripe.right), rect.bottom() - 2.0));
         match stripe.kind {
             StripeKind::Committed(usage) => {
                 painter.rect_filled(area, CornerRadius::ZERO, theme.usage(usage));

@@ -60,10 +60,7 @@ pub fn read_process_vm_counters(stream: &[u8], problems: &mut Problems) -> Optio
 }
 
 fn vm_counters_1(stream: &[u8]) -> Option<ProcessVmCounters> {
-    Some(ProcessVmCounters {
-        private_bytes: bytes::u64_at(stream, 0x48)?,
-        ..vm_counters_shared(stream, 1)?
-    })
+    Some(ProcessVmCounters { private_bytes: bytes::u64_at(stream, 0x48)?, ..vm_counters_shared(stream, 1)? })
 }
 
 fn vm_counters_2(stream: &[u8], revision: u16) -> Option<ProcessVmCounters> {
@@ -139,7 +136,10 @@ pub fn read_tokens(stream: &[u8], problems: &mut Problems) -> Vec<TokenRecord> {
             })
         };
         let Some(token) = read() else {
-            problems.damage(StreamKind::TOKEN.to_string(), format!("names {count} tokens, {index} of them are in the file"));
+            problems.damage(
+                StreamKind::TOKEN.to_string(),
+                format!("names {count} tokens, {index} of them are in the file"),
+            );
             break;
         };
         // A size smaller than the element's own head would stand still.

@@ -75,8 +75,11 @@ pub fn read_directory(file: &[u8], header: &Header, problems: &mut Problems) -> 
             );
             return entries;
         };
-        let entry =
-            StreamEntry { kind: StreamKind(kind), offset: FileOffset(u64::from(offset)), size_bytes: u64::from(size_bytes) };
+        let entry = StreamEntry {
+            kind: StreamKind(kind),
+            offset: FileOffset(u64::from(offset)),
+            size_bytes: u64::from(size_bytes),
+        };
         if entry.kind.is_unused() {
             continue;
         }

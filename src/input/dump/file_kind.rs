@@ -53,7 +53,9 @@ impl FileKind {
     pub const fn what_to_do(self) -> &'static str {
         match self {
             Self::KernelDump => "open it with WinDbg, or take a process dump with: procdump -ma PID",
-            Self::UserDumpBefore2000 => "convert it with the dump tools of its time, or take a new one with: procdump -ma PID",
+            Self::UserDumpBefore2000 => {
+                "convert it with the dump tools of its time, or take a new one with: procdump -ma PID"
+            }
             Self::BigEndianMinidump | Self::UnknownMinidumpVersion | Self::Unknown | Self::PortableExecutable => {
                 "choose a .dmp, .mdmp or .hdmp file written by procdump, Task Manager or WinDbg"
             }

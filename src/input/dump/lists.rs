@@ -79,7 +79,8 @@ fn sized_list_of<'a>(
     problems: &mut Problems,
 ) -> List<'a> {
     let empty = List::nothing(shape.entry_bytes);
-    let (Some(head_bytes), Some(entry_bytes), Some(count)) = (bytes::u32_at(stream, 0), bytes::u32_at(stream, 4), count)
+    let (Some(head_bytes), Some(entry_bytes), Some(count)) =
+        (bytes::u32_at(stream, 0), bytes::u32_at(stream, 4), count)
     else {
         problems.damage(shape.kind.to_string(), "has no room for its head; it is left out");
         return empty;

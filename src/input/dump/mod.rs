@@ -154,10 +154,8 @@ fn read_streams(
         None => reader.bytes(StreamKind::THREAD_EX_LIST, p).map(|s| threads::read_threads_ex(s, p)),
     };
     let thread_infos = reader.bytes(StreamKind::THREAD_INFO_LIST, p).map(|s| threads::read_thread_infos(s, p));
-    let thread_names = reader
-        .bytes(StreamKind::THREAD_NAMES, p)
-        .map(|s| threads::read_thread_names(s, &texts, p))
-        .unwrap_or_default();
+    let thread_names =
+        reader.bytes(StreamKind::THREAD_NAMES, p).map(|s| threads::read_thread_names(s, &texts, p)).unwrap_or_default();
     let memory = DumpMemory::new(Arc::clone(file), reader.memory_ranges(p));
     let memory_info = reader.bytes(StreamKind::MEMORY_INFO_LIST, p).map(|s| memory_info::read_memory_info(s, p));
     let has_whole_memory_info = memory_info.as_ref().is_some_and(|list| list.is_whole);

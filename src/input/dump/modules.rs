@@ -105,8 +105,7 @@ fn read_pdb_reference(code_view: &[u8], texts: &Texts<'_>) -> Option<PdbReferenc
         b"RSDS" => {
             let (data1, data2, data3) =
                 (bytes::u32_at(code_view, 4)?, bytes::u16_at(code_view, 8)?, bytes::u16_at(code_view, 10)?);
-            let data4: String =
-                bytes::slice_at(code_view, 12, 8)?.iter().map(|byte| format!("{byte:02X}")).collect();
+            let data4: String = bytes::slice_at(code_view, 12, 8)?.iter().map(|byte| format!("{byte:02X}")).collect();
             let age = bytes::u32_at(code_view, 20)?;
             Some(PdbReference {
                 path: texts.narrow_text(code_view.get(24..)?, MAX_PDB_NAME_BYTES)?,

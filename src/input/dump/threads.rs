@@ -63,7 +63,11 @@ impl ThreadInfoRecord {
 }
 
 pub fn read_threads(stream: &[u8], problems: &mut Problems) -> Vec<ThreadRecord> {
-    read_threads_of(stream, ListShape { kind: StreamKind::THREAD_LIST, entry_bytes: 48, max_entries: MAX_THREADS }, problems)
+    read_threads_of(
+        stream,
+        ListShape { kind: StreamKind::THREAD_LIST, entry_bytes: 48, max_entries: MAX_THREADS },
+        problems,
+    )
 }
 
 /// The extended list starts each entry as the plain one does and adds the IA-64 backing store, which nobody needs now.

@@ -64,17 +64,53 @@ enum SegmentList {
 
 const LAYOUTS_32: [Layout; 3] = [
     // 8 and later
-    Layout { segment_signature: 8, flags: 0x40, signature: 0x60, segment_list: SegmentList::Linked { head: 0xa4, entry: 0x10 }, large_blocks: 0x9c },
+    Layout {
+        segment_signature: 8,
+        flags: 0x40,
+        signature: 0x60,
+        segment_list: SegmentList::Linked { head: 0xa4, entry: 0x10 },
+        large_blocks: 0x9c,
+    },
     // Vista and 7
-    Layout { segment_signature: 8, flags: 0x40, signature: 0x64, segment_list: SegmentList::Linked { head: 0xa8, entry: 0x10 }, large_blocks: 0xa0 },
+    Layout {
+        segment_signature: 8,
+        flags: 0x40,
+        signature: 0x64,
+        segment_list: SegmentList::Linked { head: 0xa8, entry: 0x10 },
+        large_blocks: 0xa0,
+    },
     // XP and 2003: the only signature is the heap's
-    Layout { segment_signature: 8, flags: 0xc, signature: 8, segment_list: SegmentList::Array { at: 0x58 }, large_blocks: 0x50 },
+    Layout {
+        segment_signature: 8,
+        flags: 0xc,
+        signature: 8,
+        segment_list: SegmentList::Array { at: 0x58 },
+        large_blocks: 0x50,
+    },
 ];
 
 const LAYOUTS_64: [Layout; 3] = [
-    Layout { segment_signature: 0x10, flags: 0x70, signature: 0x98, segment_list: SegmentList::Linked { head: 0x120, entry: 0x18 }, large_blocks: 0x110 },
-    Layout { segment_signature: 0x10, flags: 0x70, signature: 0xa0, segment_list: SegmentList::Linked { head: 0x128, entry: 0x18 }, large_blocks: 0x118 },
-    Layout { segment_signature: 0x10, flags: 0x14, signature: 0x10, segment_list: SegmentList::Array { at: 0xa0 }, large_blocks: 0x90 },
+    Layout {
+        segment_signature: 0x10,
+        flags: 0x70,
+        signature: 0x98,
+        segment_list: SegmentList::Linked { head: 0x120, entry: 0x18 },
+        large_blocks: 0x110,
+    },
+    Layout {
+        segment_signature: 0x10,
+        flags: 0x70,
+        signature: 0xa0,
+        segment_list: SegmentList::Linked { head: 0x128, entry: 0x18 },
+        large_blocks: 0x118,
+    },
+    Layout {
+        segment_signature: 0x10,
+        flags: 0x14,
+        signature: 0x10,
+        segment_list: SegmentList::Array { at: 0xa0 },
+        large_blocks: 0x90,
+    },
 ];
 
 /// Reads which memory belongs to the heap at `base`. Takes the links that it follows from `link_budget`, which starts as
@@ -170,7 +206,8 @@ impl ListReader<'_> {
             }
             let Some(budget) = self.link_budget.checked_sub(1) else {
                 self.is_whole = false;
-                problems.damage(place, format!("the {name} goes on at {next} after too many links; the rest is left out"));
+                problems
+                    .damage(place, format!("the {name} goes on at {next} after too many links; the rest is left out"));
                 return links;
             };
             *self.link_budget = budget;

@@ -40,7 +40,9 @@ pub const HPA: u32 = 0x0200_0000;
 
 /// The abbreviations of the bits that are set, lowest first; a bit without a name as its value.
 pub fn names(value: u32) -> Vec<String> {
-    set_bits(value).map(|bit| find(bit).map_or_else(|| format!("{bit:#x}"), |(_, name, _)| (*name).to_owned())).collect()
+    set_bits(value)
+        .map(|bit| find(bit).map_or_else(|| format!("{bit:#x}"), |(_, name, _)| (*name).to_owned()))
+        .collect()
 }
 
 /// The words for the bits that are set, lowest first.

@@ -59,12 +59,7 @@ pub fn map_from_memory_info(
             usage: Usage::Free,
             owner: Owner::Nobody,
         };
-        entries.push(Entry {
-            range: whole.range,
-            state,
-            memory_type: whole.memory_type,
-            protect: whole.protect,
-        });
+        entries.push(Entry { range: whole.range, state, memory_type: whole.memory_type, protect: whole.protect });
         if state == State::Free {
             regions.push(whole);
         } else {
@@ -121,12 +116,7 @@ pub fn map_from_memory_ranges(
     finish(regions, &entries, completeness, &unknown_uses)
 }
 
-fn finish(
-    regions: Vec<Region>,
-    entries: &[Entry],
-    completeness: Completeness,
-    unknown_uses: &[Usage],
-) -> AddressSpace {
+fn finish(regions: Vec<Region>, entries: &[Entry], completeness: Completeness, unknown_uses: &[Usage]) -> AddressSpace {
     let totals = Totals::new(&regions, entries, completeness, unknown_uses);
     AddressSpace { regions, completeness, totals }
 }
@@ -204,12 +194,7 @@ fn split_at_modules(whole: Region, modules: &SortedModules<'_>, claims: &ClaimMa
             split_by_claims(Region { range: before, ..whole }, modules, claims, regions);
         }
         if let Some(image) = VaRange::new(part.start.max(at), part.end).filter(|range| !range.is_empty()) {
-            regions.push(Region {
-                range: image,
-                usage: Usage::Image,
-                owner: Owner::Module(module.module),
-                ..whole
-            });
+            regions.push(Region { range: image, usage: Usage::Image, owner: Owner::Module(module.module), ..whole });
         }
         at = at.max(part.end);
     }

@@ -57,9 +57,19 @@ impl Usage {
 pub enum Owner {
     Nobody,
     Module(ModuleIdx),
-    Thread { tid: u32, width: PointerWidth },
-    Process { width: PointerWidth },
-    Heap { heap: HeapIdx, handle: Va, width: PointerWidth, part: HeapPart },
+    Thread {
+        tid: u32,
+        width: PointerWidth,
+    },
+    Process {
+        width: PointerWidth,
+    },
+    Heap {
+        heap: HeapIdx,
+        handle: Va,
+        width: PointerWidth,
+        part: HeapPart,
+    },
     /// A thing that the PEB points at, by WinDbg's name.
     Named(&'static str),
 }

@@ -15,11 +15,8 @@ pub const NTDLL_FRAMED: [Framed; 6] = [
     ("RtlLogStackBackTraceEx", 0x9_8540, 0x90, 0x48),
 ];
 
-pub const NTDLL_DATA: [(&str, u32); 3] = [
-    ("RtlpStackTraceDatabase", 0x12_f700),
-    ("RtlpLFHKey", 0x13_7780),
-    ("RtlpDisableBreakOnFailureCookie", 0x13_7a10),
-];
+pub const NTDLL_DATA: [(&str, u32); 3] =
+    [("RtlpStackTraceDatabase", 0x12_f700), ("RtlpLFHKey", 0x13_7780), ("RtlpDisableBreakOnFailureCookie", 0x13_7a10)];
 
 pub const KERNEL32_FRAMED: [Framed; 1] = [("BaseThreadInitThunk", 0x1_59e0, 0x20, 0x28)];
 

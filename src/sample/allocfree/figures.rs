@@ -113,13 +113,7 @@ const fn moment(
     buffer_bytes: u64,
 ) -> Moment {
     let dump_unix_seconds = SERIES_DAY_UNIX_SECONDS + second_of_day;
-    Moment {
-        dump_unix_seconds,
-        entry_count,
-        first_call_depth,
-        stack_committed_pages,
-        buffer_bytes,
-    }
+    Moment { dump_unix_seconds, entry_count, first_call_depth, stack_committed_pages, buffer_bytes }
 }
 
 const fn hms(hours: u32, minutes: u32, seconds: u32) -> u32 {
@@ -164,14 +158,8 @@ mod tests {
     fn the_first_and_the_last_dump_have_the_sizes_of_the_case() {
         let first = SERIES_MOMENTS[0];
         let last = SERIES_MOMENTS[5];
-        assert_eq!(
-            (first.lower_committed_bytes(), first.upper_committed_bytes()),
-            (0xd_2000, 0x9000)
-        );
-        assert_eq!(
-            (last.lower_committed_bytes(), last.upper_committed_bytes()),
-            (0x16d_c000, 0x12_3000)
-        );
+        assert_eq!((first.lower_committed_bytes(), first.upper_committed_bytes()), (0xd_2000, 0x9000));
+        assert_eq!((last.lower_committed_bytes(), last.upper_committed_bytes()), (0x16d_c000, 0x12_3000));
         // One page is left between the two, and the database is full.
         assert_eq!(DATABASE_BYTES - last.database_committed_bytes(), PAGE_BYTES);
     }
@@ -189,10 +177,7 @@ mod tests {
         let mut before = (SERIES_RUN.create_filetime, 0);
         let mut shares_percent = Vec::new();
         for moment in SERIES_MOMENTS {
-            let now = (
-                filetime(moment.dump_unix_seconds, 0),
-                moment.user_ms() + moment.kernel_ms(),
-            );
+            let now = (filetime(moment.dump_unix_seconds, 0), moment.user_ms() + moment.kernel_ms());
             shares_percent.push((now.1 - before.1) * 100 / ((now.0 - before.0) / 10_000));
             before = now;
         }

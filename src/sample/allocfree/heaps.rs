@@ -62,11 +62,7 @@ pub fn add_heaps(space: &mut AddressSpace, run: &ProcessRun) {
     space.allocate(run.main_heap, AllocationKind::PRIVATE, &runs);
     for heap in process_heaps(run) {
         if heap.base != run.main_heap {
-            space.allocate(
-                heap.base,
-                AllocationKind::MAPPED,
-                &[Run::committed(0x1_0000, PAGE_READWRITE)],
-            );
+            space.allocate(heap.base, AllocationKind::MAPPED, &[Run::committed(0x1_0000, PAGE_READWRITE)]);
         }
         space.write(heap.base, heap_head(&heap));
     }
@@ -79,29 +75,18 @@ fn heap_head(heap: &ProcessHeap) -> Vec<u8> {
     let at = |offset: u64| Va(heap.base.0 + offset);
     let size_bytes = u64::from(heap.page_count) * PAGE_BYTES;
     // The heap is its own first segment.
-    head.put_u32(0x10, 0xffee_ffee)
-        .put_u32(0x14, heap.segment_flags)
-        .put_list_entry(0x18, at(0x128), at(0x128));
-    head.put_va(0x28, heap.base)
-        .put_va(0x30, heap.base)
-        .put_u32(0x38, heap.page_count);
+    head.put_u32(0x10, 0xffee_ffee).put_u32(0x14, heap.segment_flags).put_list_entry(0x18, at(0x128), at(0x128));
+    head.put_va(0x28, heap.base).put_va(0x30, heap.base).put_u32(0x38, heap.page_count);
     head.put_va(0x40, at(FIRST_ENTRY_OFFSET)).put_va(0x48, at(size_bytes));
-    head.put_u32(0x50, heap.uncommitted_pages)
-        .put_u32(0x54, heap.uncommitted_ranges);
+    head.put_u32(0x50, heap.uncommitted_pages).put_u32(0x54, heap.uncommitted_ranges);
     head.put_list_entry(0x60, at(0x60), at(0x60));
     head.put_u32(0x70, heap.flags).put_u32(0x74, CAPTURE_STACK_TRACES);
     head.put_u32(0x9c, 0xff00).put_u32(0xa0, 0xeeff_eeff);
-    head.put_u64(0xa8, 0x10_0000)
-        .put_u64(0xb0, 0x2000)
-        .put_u64(0xb8, 0x100)
-        .put_u64(0xc0, 0x1000);
-    head.put_u64(0xd0, 0x7ff_fffd_efff)
-        .put_u16(0xd8, heap.list_index)
-        .put_u16(0xda, 0x208);
+    head.put_u64(0xa8, 0x10_0000).put_u64(0xb0, 0x2000).put_u64(0xb8, 0x100).put_u64(0xc0, 0x1000);
+    head.put_u64(0xd0, 0x7ff_fffd_efff).put_u16(0xd8, heap.list_index).put_u16(0xda, 0x208);
     head.put_list_entry(0xf8, at(0xf8), at(0xf8));
     head.put_u64(0x108, 0x1f).put_u64(0x110, !0xf);
-    head.put_list_entry(0x118, at(0x118), at(0x118))
-        .put_list_entry(0x128, at(0x18), at(0x18));
+    head.put_list_entry(0x118, at(0x118), at(0x118)).put_list_entry(0x128, at(0x18), at(0x18));
     head.put_list_entry(0x158, at(0x158), at(0x158));
     head.into_vec()
 }
@@ -113,10 +98,7 @@ mod tests {
     #[test]
     fn the_main_heap_commits_what_the_case_says() {
         let committed: u64 = MAIN_HEAP_PAGE_RUNS.iter().map(|(committed, _)| committed).sum();
-        let reserved: u64 = MAIN_HEAP_PAGE_RUNS
-            .iter()
-            .map(|(committed, uncommitted)| committed + uncommitted)
-            .sum();
+        let reserved: u64 = MAIN_HEAP_PAGE_RUNS.iter().map(|(committed, uncommitted)| committed + uncommitted).sum();
         assert_eq!((committed * 4, reserved * 4), (1444, 4096));
     }
 }

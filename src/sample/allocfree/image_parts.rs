@@ -8,38 +8,22 @@ use crate::sample::pe_image::{
 };
 
 pub fn at(name: &str, rva: u32) -> Export {
-    Export {
-        name: name.to_owned(),
-        target: ExportTarget::At(Rva(rva)),
-    }
+    Export { name: name.to_owned(), target: ExportTarget::At(Rva(rva)) }
 }
 
 pub fn spread(names: &[&str], first_rva: u32, stride_bytes: u32) -> Vec<Export> {
-    names
-        .iter()
-        .zip((first_rva..).step_by(stride_bytes as usize))
-        .map(|(name, rva)| at(name, rva))
-        .collect()
+    names.iter().zip((first_rva..).step_by(stride_bytes as usize)).map(|(name, rva)| at(name, rva)).collect()
 }
 
 pub fn add_framed(framed: &[Framed], exports: &mut Vec<Export>, functions: &mut Vec<UnwindFunction>) {
     for &(name, rva, size_bytes, frame_bytes) in framed {
         exports.push(at(name, rva));
-        functions.push(UnwindFunction {
-            start: Rva(rva),
-            size_bytes,
-            frame_bytes,
-        });
+        functions.push(UnwindFunction { start: Rva(rva), size_bytes, frame_bytes });
     }
 }
 
 pub fn section(name: &'static str, rva: u32, size_bytes: u32, characteristics: u32) -> Section {
-    Section {
-        name,
-        rva: Rva(rva),
-        size_bytes,
-        characteristics,
-    }
+    Section { name, rva: Rva(rva), size_bytes, characteristics }
 }
 
 /// The six sections that every image here has, one behind the other: `sizes` of .text, .rdata, .data, .pdata, .rsrc, .reloc.
@@ -62,10 +46,7 @@ pub fn sections(sizes: [u32; 6]) -> Vec<Section> {
 }
 
 pub fn data_runs(pages: &[(u64, u32)]) -> Vec<Run> {
-    pages
-        .iter()
-        .map(|(page_count, protect)| Run::committed(page_count * 0x1000, *protect))
-        .collect()
+    pages.iter().map(|(page_count, protect)| Run::committed(page_count * 0x1000, *protect)).collect()
 }
 
 /// What differs between the images and is not in their sections.

@@ -24,10 +24,7 @@ pub struct LiveStack {
 
 /// Outermost first. `first_depth` is where the call came in: 1 goes through all of foo1 ... foo20.
 fn sites(first_depth: u32) -> Vec<Site> {
-    let site = |function: &str, offset| Site {
-        function: function.to_owned(),
-        offset,
-    };
+    let site = |function: &str, offset| Site { function: function.to_owned(), offset };
     let mut sites = vec![
         site("RtlUserThreadStart", 0x1d),
         site("BaseThreadInitThunk", 0xd),
@@ -51,10 +48,7 @@ fn sites(first_depth: u32) -> Vec<Site> {
 /// Builds the stack below `stack_base`. Functions that no module has are left out.
 pub fn live_stack(modules: &[ProcessModule], stack_base: Va, first_depth: u32) -> LiveStack {
     let mut stack = LiveStack::default();
-    let frames: Vec<_> = sites(first_depth)
-        .iter()
-        .filter_map(|site| resolve(modules, site))
-        .collect();
+    let frames: Vec<_> = sites(first_depth).iter().filter_map(|site| resolve(modules, site)).collect();
     // RSP on entry to the outermost function; its return address is 0. The calling convention wants RSP at a multiple of 16
     // before each call, so it is 8 more than one on entry.
     let mut entry_rsp = stack_base.0 - 0x48;
@@ -82,12 +76,7 @@ fn resolve(modules: &[ProcessModule], site: &Site) -> Option<Frame> {
         let rva = module.image.export_rva(&site.function)?;
         let function = module.image.functions.iter().find(|function| function.start == rva)?;
         let va = module.image.export_va(&site.function)?;
-        Some(Frame {
-            module_index,
-            function: va,
-            frame_bytes: function.frame_bytes,
-            site: Va(va.0 + site.offset),
-        })
+        Some(Frame { module_index, function: va, frame_bytes: function.frame_bytes, site: Va(va.0 + site.offset) })
     })
 }
 
@@ -109,22 +98,12 @@ pub fn x64_context(rip: Va, rsp: Va) -> Vec<u8> {
     let mut context = LeBytes::zeroed(1232);
     // CONTEXT_AMD64 with all five parts, then MXCSR as Windows starts a thread with.
     context.put_u32(0x30, 0x0010_001f).put_u32(0x34, 0x1f80);
-    for (at, selector) in [
-        (0x38, 0x33),
-        (0x3a, 0x2b),
-        (0x3c, 0x2b),
-        (0x3e, 0x53),
-        (0x40, 0x2b),
-        (0x42, 0x2b),
-    ] {
+    for (at, selector) in [(0x38, 0x33), (0x3a, 0x2b), (0x3c, 0x2b), (0x3e, 0x53), (0x40, 0x2b), (0x42, 0x2b)] {
         context.put_u16(at, selector);
     }
     context.put_u32(0x44, 0x206).put_va(0x98, rsp).put_va(0xf8, rip);
     // XMM_SAVE_AREA32: FPU control word and MXCSR with its mask.
-    context
-        .put_u16(0x100, 0x27f)
-        .put_u32(0x118, 0x1f80)
-        .put_u32(0x11c, 0xffff);
+    context.put_u16(0x100, 0x27f).put_u32(0x118, 0x1f80).put_u32(0x11c, 0xffff);
     context.into_vec()
 }
 

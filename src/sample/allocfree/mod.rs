@@ -85,10 +85,7 @@ fn thread(run: &ProcessRun, dumped: &DumpedSpace) -> Thread {
         id: run.thread_id,
         priority_class: 0x20,
         teb: TEB,
-        stack: StackMemory::InMemoryList {
-            start,
-            size_bytes: u32::try_from(stack_base - start.0).unwrap_or(u32::MAX),
-        },
+        stack: StackMemory::InMemoryList { start, size_bytes: u32::try_from(stack_base - start.0).unwrap_or(u32::MAX) },
         context: x64_context(dumped.stack.rip, dumped.stack.rsp),
         ..Thread::default()
     }
@@ -96,9 +93,7 @@ fn thread(run: &ProcessRun, dumped: &DumpedSpace) -> Thread {
 
 fn thread_info(run: &ProcessRun, moment: &Moment, modules: &[ProcessModule]) -> ThreadInfo {
     const NTSTATUS_PENDING: u32 = 0x103;
-    let entry_point = modules
-        .first()
-        .map_or(Va(0), |m| Va(m.image.base.0 + u64::from(m.image.entry_point.0)));
+    let entry_point = modules.first().map_or(Va(0), |m| Va(m.image.base.0 + u64::from(m.image.entry_point.0)));
     ThreadInfo {
         thread_id: run.thread_id,
         exit_status: NTSTATUS_PENDING,

@@ -56,11 +56,7 @@ fn allocfree() -> ProcessModule {
     // foo19 down to foo1 lie 0x20 bytes apart.
     for (number, rva) in (1..=19).rev().zip((0x1030..).step_by(0x20)) {
         exports.push(at(&format!("foo{number}"), rva));
-        functions.push(UnwindFunction {
-            start: Rva(rva),
-            size_bytes: 0x20,
-            frame_bytes: 0x28,
-        });
+        functions.push(UnwindFunction { start: Rva(rva), size_bytes: 0x20, frame_bytes: 0x28 });
     }
     let identity = Identity {
         file_name: "AllocFree.exe",
@@ -71,19 +67,9 @@ fn allocfree() -> ProcessModule {
         is_dll: false,
         entry_point: 0x15a0,
     };
-    let image = image(
-        &identity,
-        [0x7000, 0x3000, 0x3000, 0x1000, 0x1000, 0x1000],
-        exports,
-        functions,
-    );
+    let image = image(&identity, [0x7000, 0x3000, 0x3000, 0x1000, 0x1000, 0x1000], exports, functions);
     let data_runs = data_runs(&[(2, PAGE_READWRITE), (1, PAGE_WRITECOPY)]);
-    ProcessModule {
-        image,
-        path: r"C:\AllocFree\AllocFree.exe".to_owned(),
-        version: None,
-        data_runs,
-    }
+    ProcessModule { image, path: r"C:\AllocFree\AllocFree.exe".to_owned(), version: None, data_runs }
 }
 
 fn ntdll() -> ProcessModule {
@@ -136,10 +122,7 @@ fn kernel32() -> ProcessModule {
         entry_point: 0x1_5ea0,
     };
     let sizes = [0x9_b000, 0x6_e000, 0x2000, 0xa000, 0x1000, 0x8000];
-    system_module(
-        image(&identity, sizes, exports, functions),
-        data_runs(&[(1, PAGE_READWRITE), (1, PAGE_WRITECOPY)]),
-    )
+    system_module(image(&identity, sizes, exports, functions), data_runs(&[(1, PAGE_READWRITE), (1, PAGE_WRITECOPY)]))
 }
 
 fn kernelbase() -> ProcessModule {
@@ -154,25 +137,13 @@ fn kernelbase() -> ProcessModule {
     };
     let sizes = [0x4_8000, 0x1_9000, 0x2000, 0x4000, 0x1000, 0x2000];
     let exports = spread(&KERNELBASE_NAMES, 0x3000, 0xb0);
-    system_module(
-        image(&identity, sizes, exports, Vec::new()),
-        data_runs(&[(2, PAGE_READWRITE)]),
-    )
+    system_module(image(&identity, sizes, exports, Vec::new()), data_runs(&[(2, PAGE_READWRITE)]))
 }
 
 fn system_module(image: PeImage, data_runs: Vec<Run>) -> ProcessModule {
-    let file_name = if image.file_name == "KERNEL32.dll" {
-        "kernel32.dll"
-    } else {
-        &image.file_name
-    };
+    let file_name = if image.file_name == "KERNEL32.dll" { "kernel32.dll" } else { &image.file_name };
     let path = format!(r"C:\Windows\System32\{file_name}");
-    ProcessModule {
-        image,
-        path,
-        version: Some([6, 1, 7601, 17514]),
-        data_runs,
-    }
+    ProcessModule { image, path, version: Some([6, 1, 7601, 17514]), data_runs }
 }
 
 #[cfg(test)]

@@ -41,19 +41,9 @@ pub fn handles() -> Vec<Handle> {
     let named: [(u64, &str, &str, u32); 12] = [
         (0x4, "Directory", r"\KnownDlls", 0x3),
         (0x8, "File", r"\Device\HarddiskVolume1\AllocFree", 0x10_0020),
-        (
-            0xc,
-            "Key",
-            r"\REGISTRY\MACHINE\SYSTEM\ControlSet001\Control\Session Manager",
-            0x1,
-        ),
+        (0xc, "Key", r"\REGISTRY\MACHINE\SYSTEM\ControlSet001\Control\Session Manager", 0x1),
         (0x10, "ALPC Port", "", 0x1f_0001),
-        (
-            0x14,
-            "Key",
-            r"\REGISTRY\MACHINE\SYSTEM\ControlSet001\Control\Nls\Sorting\Versions",
-            0x2_0019,
-        ),
+        (0x14, "Key", r"\REGISTRY\MACHINE\SYSTEM\ControlSet001\Control\Nls\Sorting\Versions", 0x2_0019),
         (0x18, "Key", r"\REGISTRY\MACHINE", 0x2_0019),
         (0x1c, "Event", "", 0x1f_0003),
         (0x20, "EtwRegistration", "", 0x804),

@@ -62,49 +62,31 @@ pub fn dumped_space(run: &ProcessRun, moment: &Moment, modules: &[ProcessModule]
         stack_limit,
         deallocation_stack: run.stack_bottom,
     };
-    space.allocate(
-        TEB,
-        AllocationKind::PRIVATE,
-        &[Run::committed(2 * PAGE_BYTES, PAGE_READWRITE)],
-    );
+    space.allocate(TEB, AllocationKind::PRIVATE, &[Run::committed(2 * PAGE_BYTES, PAGE_READWRITE)]);
     space.write(TEB, teb(&fields));
 
     if moment.buffer_bytes > 0 {
-        let runs = [
-            Run::committed(moment.buffer_bytes, PAGE_READWRITE),
-            Run::reserved(0x10_0000 - moment.buffer_bytes),
-        ];
+        let runs =
+            [Run::committed(moment.buffer_bytes, PAGE_READWRITE), Run::reserved(0x10_0000 - moment.buffer_bytes)];
         space.allocate(
             Va(run.locale_file.0.max(run.main_heap.0 + 0x40_0000) + BUFFER_DISTANCE),
             AllocationKind::PRIVATE,
             &runs,
         );
     }
-    Ok(DumpedSpace {
-        space,
-        stack,
-        stack_limit,
-    })
+    Ok(DumpedSpace { space, stack, stack_limit })
 }
 
 /// Adds one large private region whose bytes are a hole.
 pub fn add_extra_region(space: &mut AddressSpace, size_bytes: u64) {
     let size_bytes = size_bytes.next_multiple_of(PAGE_BYTES);
-    space.allocate(
-        EXTRA_REGION,
-        AllocationKind::PRIVATE,
-        &[Run::committed(size_bytes, PAGE_READWRITE)],
-    );
+    space.allocate(EXTRA_REGION, AllocationKind::PRIVATE, &[Run::committed(size_bytes, PAGE_READWRITE)]);
 }
 
 /// What every process of this Windows has, at the addresses and with the sizes of a real dump.
 fn add_system_regions(space: &mut AddressSpace, moment: &Moment) {
     let read_only = |size_bytes| Run::committed(size_bytes, PAGE_READONLY);
-    space.allocate(
-        ACTIVATION_CONTEXT,
-        AllocationKind::MAPPED_READ_ONLY,
-        &[read_only(0x4000)],
-    );
+    space.allocate(ACTIVATION_CONTEXT, AllocationKind::MAPPED_READ_ONLY, &[read_only(0x4000)]);
     space.write(ACTIVATION_CONTEXT, *b"Actx \0\0\0\x01\0\0\0");
     space.allocate(API_SET_MAP, AllocationKind::IMAGE, &[read_only(0x1000)]);
     // The map of Windows 7: version 2, then the number of entries.
@@ -114,31 +96,15 @@ fn add_system_regions(space: &mut AddressSpace, moment: &Moment) {
         AllocationKind::MAPPED_READ_ONLY,
         &[read_only(0x5000), Run::reserved(0xf_b000)],
     );
-    space.allocate(
-        Va(0x7f0e_0000),
-        AllocationKind::PRIVATE_READ_ONLY,
-        &[Run::reserved(0xf0_0000)],
-    );
+    space.allocate(Va(0x7f0e_0000), AllocationKind::PRIVATE_READ_ONLY, &[Run::reserved(0xf0_0000)]);
     // The tail of these two reservations shows PAGE_NOACCESS, not 0, in a real dump.
-    let no_access = |size_bytes| Run {
-        size_bytes,
-        state: winnt::MEM_RESERVE,
-        protect: PAGE_NOACCESS,
-    };
-    space.allocate(
-        USER_SHARED_DATA,
-        AllocationKind::PRIVATE_READ_ONLY,
-        &[read_only(0x1000), no_access(0xf000)],
-    );
+    let no_access = |size_bytes| Run { size_bytes, state: winnt::MEM_RESERVE, protect: PAGE_NOACCESS };
+    space.allocate(USER_SHARED_DATA, AllocationKind::PRIVATE_READ_ONLY, &[read_only(0x1000), no_access(0xf000)]);
     let now = filetime(moment.dump_unix_seconds, 0);
     // The system has been up for a week.
     space.write(USER_SHARED_DATA, user_shared_data(now, 7 * 86_400 * 10_000_000));
     space.allocate(NLS_TABLES, AllocationKind::MAPPED_READ_ONLY, &[read_only(0x2_3000)]);
-    space.allocate(
-        Va(0x7ff_fffe_0000),
-        AllocationKind::PRIVATE_READ_ONLY,
-        &[no_access(0x1_0000)],
-    );
+    space.allocate(Va(0x7ff_fffe_0000), AllocationKind::PRIVATE_READ_ONLY, &[no_access(0x1_0000)]);
 }
 
 /// The stack trace database: one reservation, committed from both ends. Its contents are left out.
@@ -177,37 +143,20 @@ fn add_stack(space: &mut AddressSpace, run: &ProcessRun, moment: &Moment) -> Va 
 
 /// PEB, parameters, loader data, and the variables of ntdll that debuggers read.
 fn add_process_structures(space: &mut AddressSpace, run: &ProcessRun, modules: &[ProcessModule]) {
-    let base_of = |name: &str| {
-        modules
-            .iter()
-            .find(|m| m.image.file_name == name)
-            .map_or(Va(0), |m| m.image.base)
-    };
+    let base_of = |name: &str| modules.iter().find(|m| m.image.file_name == name).map_or(Va(0), |m| m.image.base);
     let ntdll = base_of("ntdll.dll");
     let in_ntdll = |rva: Rva| Va(ntdll.0 + u64::from(rva.0));
 
-    space.allocate(
-        run.locale_file,
-        AllocationKind::MAPPED_READ_ONLY,
-        &[Run::committed(0x6_7000, PAGE_READONLY)],
-    );
+    space.allocate(run.locale_file, AllocationKind::MAPPED_READ_ONLY, &[Run::committed(0x6_7000, PAGE_READONLY)]);
     let parameters = process_parameters(run.parameters, &parameter_texts());
     let parameter_pages = (parameters.len() as u64).next_multiple_of(PAGE_BYTES);
-    space.allocate(
-        run.parameters,
-        AllocationKind::PRIVATE,
-        &[Run::committed(parameter_pages, PAGE_READWRITE)],
-    );
+    space.allocate(run.parameters, AllocationKind::PRIVATE, &[Run::committed(parameter_pages, PAGE_READWRITE)]);
     space.write(run.parameters, parameters);
 
     let loaded: Vec<_> = modules.iter().map(|module| loaded_module(run, module)).collect();
     let loader = loader_data(in_ntdll(NTDLL_LOADER_DATA), run.loader_entries, &loaded);
     let loader_pages = (loader.entries.len() as u64).next_multiple_of(PAGE_BYTES);
-    space.allocate(
-        run.loader_entries,
-        AllocationKind::PRIVATE,
-        &[Run::committed(loader_pages, PAGE_READWRITE)],
-    );
+    space.allocate(run.loader_entries, AllocationKind::PRIVATE, &[Run::committed(loader_pages, PAGE_READWRITE)]);
     space.write(run.loader_entries, loader.entries);
     space.write(in_ntdll(NTDLL_LOADER_DATA), loader.head);
 
@@ -255,25 +204,17 @@ fn add_process_structures(space: &mut AddressSpace, run: &ProcessRun, modules: &
         affinity_mask: 0xf,
         session_id: 1,
     };
-    space.allocate(
-        PEB,
-        AllocationKind::PRIVATE,
-        &[Run::committed(PAGE_BYTES, PAGE_READWRITE)],
-    );
+    space.allocate(PEB, AllocationKind::PRIVATE, &[Run::committed(PAGE_BYTES, PAGE_READWRITE)]);
     space.write(PEB, peb(&fields));
 }
 
 fn loaded_module(run: &ProcessRun, module: &ProcessModule) -> LoadedModule {
     let image = &module.image;
     // ntdll initialises first, then KERNELBASE before kernel32, which needs it.
-    let init_position = ["ntdll.dll", "KERNELBASE.dll", "KERNEL32.dll"]
-        .iter()
-        .position(|name| *name == image.file_name);
-    let entry_point = if image.entry_point == Rva(0) {
-        Va(0)
-    } else {
-        Va(image.base.0 + u64::from(image.entry_point.0))
-    };
+    let init_position =
+        ["ntdll.dll", "KERNELBASE.dll", "KERNEL32.dll"].iter().position(|name| *name == image.file_name);
+    let entry_point =
+        if image.entry_point == Rva(0) { Va(0) } else { Va(image.base.0 + u64::from(image.entry_point.0)) };
     LoadedModule {
         base: image.base,
         entry_point,

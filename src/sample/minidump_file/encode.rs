@@ -13,10 +13,7 @@ const DIRECTORY_ENTRY_BYTES: usize = 12;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Deferred {
     /// The descriptors of the memory list in stream `stream_index`: 16 bytes each, the RVA in the last 4.
-    MemoryList {
-        stream_index: usize,
-        first_descriptor_at: usize,
-    },
+    MemoryList { stream_index: usize, first_descriptor_at: usize },
     /// The 64-bit BaseRva of the memory64 list in stream `stream_index`.
     Memory64List { stream_index: usize, base_rva_at: usize },
 }
@@ -74,32 +71,18 @@ pub(super) fn encode_head(file: &MinidumpFile) -> Result<Head, SampleError> {
     let stream_count = file.streams.len();
     let mut bytes = LeBytes::zeroed(HEADER_BYTES + stream_count * DIRECTORY_ENTRY_BYTES);
     // MINIDUMP_HEADER: the version's upper half is free for the writer; dbghelp of Windows 7 leaves such a number there.
-    bytes
-        .put(0, b"MDMP")
-        .put_u32(4, 0x61b1_a793)
-        .put_u32(8, len_u32(stream_count))
-        .put_u32(12, len_u32(HEADER_BYTES));
+    bytes.put(0, b"MDMP").put_u32(4, 0x61b1_a793).put_u32(8, len_u32(stream_count)).put_u32(12, len_u32(HEADER_BYTES));
     bytes.put_u32(20, file.time_unix_seconds).put_u64(24, file.flags);
-    let mut head = Head {
-        bytes,
-        deferred: Vec::new(),
-    };
+    let mut head = Head { bytes, deferred: Vec::new() };
     for (index, stream) in file.streams.iter().enumerate() {
         let (size, rva) = encode_stream(&mut head, index, stream);
         let at = HEADER_BYTES + index * DIRECTORY_ENTRY_BYTES;
-        head.bytes
-            .put_u32(at, stream.content.stream_type())
-            .put_u32(at + 4, size)
-            .put_u32(at + 8, rva);
+        head.bytes.put_u32(at, stream.content.stream_type()).put_u32(at + 4, size).put_u32(at + 8, rva);
     }
     let needed_bytes = head.bytes.len() as u64;
     if u32::try_from(needed_bytes).is_err() {
         let what = "the part of a minidump before its memory contents".to_owned();
-        return Err(SampleError::DoesNotFit {
-            what,
-            needed_bytes,
-            available_bytes: u64::from(u32::MAX),
-        });
+        return Err(SampleError::DoesNotFit { what, needed_bytes, available_bytes: u64::from(u32::MAX) });
     }
     Ok(head)
 }
@@ -131,16 +114,11 @@ fn encode_stream(head: &mut Head, stream_index: usize, stream: &StreamEntry) -> 
             let mut list = LeBytes::default();
             list.push_u32(len_u32(ranges.len()));
             for range in ranges {
-                list.push_va(range.start)
-                    .push_u32(u32::try_from(range.size_bytes).unwrap_or(u32::MAX))
-                    .push_u32(0);
+                list.push_va(range.start).push_u32(u32::try_from(range.size_bytes).unwrap_or(u32::MAX)).push_u32(0);
             }
             let (size, rva) = head.add_blob(list.as_slice());
             let first_descriptor_at = rva as usize + 4;
-            head.deferred.push(Deferred::MemoryList {
-                stream_index,
-                first_descriptor_at,
-            });
+            head.deferred.push(Deferred::MemoryList { stream_index, first_descriptor_at });
             (size, rva)
         }
         StreamContent::Memory64(ranges) => {
@@ -150,10 +128,7 @@ fn encode_stream(head: &mut Head, stream_index: usize, stream: &StreamEntry) -> 
                 list.push_va(range.start).push_u64(range.size_bytes);
             }
             let (size, rva) = head.add_blob(list.as_slice());
-            head.deferred.push(Deferred::Memory64List {
-                stream_index,
-                base_rva_at: rva as usize + 8,
-            });
+            head.deferred.push(Deferred::Memory64List { stream_index, base_rva_at: rva as usize + 8 });
             (size, rva)
         }
     }

@@ -34,12 +34,7 @@ fn reserve(head: &mut Head, header: &[u8], entry_bytes: usize, count: usize) -> 
     head.bytes.push(header);
     let first_entry_at = head.bytes.len();
     head.bytes.push_zeros(entry_bytes * count);
-    Reserved {
-        rva,
-        size_bytes: len_u32(header.len() + entry_bytes * count),
-        first_entry_at,
-        entry_bytes,
-    }
+    Reserved { rva, size_bytes: len_u32(header.len() + entry_bytes * count), first_entry_at, entry_bytes }
 }
 
 /// A list that begins with its count alone.
@@ -49,15 +44,9 @@ fn reserve_counted(head: &mut Head, entry_bytes: usize, count: usize) -> Reserve
 
 /// A list that begins with SizeOfHeader, SizeOfEntry and a count; `header_bytes` tells how wide the count is.
 fn reserve_shaped(head: &mut Head, shape: ListShape, header_bytes: u32, entry_bytes: u32, count: usize) -> Reserved {
-    let (header_size, entry_size) = (
-        header_bytes + shape.extra_header_bytes,
-        entry_bytes + shape.extra_entry_bytes,
-    );
+    let (header_size, entry_size) = (header_bytes + shape.extra_header_bytes, entry_bytes + shape.extra_entry_bytes);
     let mut header = LeBytes::zeroed(header_size as usize);
-    header
-        .put_u32(0, header_size)
-        .put_u32(4, entry_size)
-        .put_u32(8, len_u32(count));
+    header.put_u32(0, header_size).put_u32(4, entry_size).put_u32(8, len_u32(count));
     reserve(head, header.as_slice(), entry_size as usize, count)
 }
 
@@ -69,13 +58,8 @@ pub(super) fn modules(head: &mut Head, modules: &[Module]) -> SizeAndRva {
         let name_rva = head.add_string(&module.path);
         let (code_view_size, code_view_rva) = head.add_blob(&module.code_view);
         let entry = &mut head.bytes;
-        entry
-            .put_va(at, module.base)
-            .put_u32(at + 8, module.size_bytes)
-            .put_u32(at + 0xc, module.checksum);
-        entry
-            .put_u32(at + 0x10, module.time_date_stamp)
-            .put_u32(at + 0x14, name_rva);
+        entry.put_va(at, module.base).put_u32(at + 8, module.size_bytes).put_u32(at + 0xc, module.checksum);
+        entry.put_u32(at + 0x10, module.time_date_stamp).put_u32(at + 0x14, name_rva);
         if let Some([major, minor, build, revision]) = module.version {
             let high = u32::from(major) << 16 | u32::from(minor);
             let low = u32::from(build) << 16 | u32::from(revision);
@@ -85,9 +69,7 @@ pub(super) fn modules(head: &mut Head, modules: &[Module]) -> SizeAndRva {
                 entry.put_u32(at + 0x18 + field * 4, value);
             }
         }
-        entry
-            .put_u32(at + 0x4c, code_view_size)
-            .put_u32(at + 0x50, code_view_rva);
+        entry.put_u32(at + 0x4c, code_view_size).put_u32(at + 0x50, code_view_rva);
     }
     list.location()
 }
@@ -99,13 +81,8 @@ pub(super) fn unloaded_modules(head: &mut Head, shape: ListShape, modules: &[Unl
         let at = list.entry_at(index);
         let name_rva = head.add_string(&module.name);
         let entry = &mut head.bytes;
-        entry
-            .put_va(at, module.base)
-            .put_u32(at + 8, module.size_bytes)
-            .put_u32(at + 0xc, module.checksum);
-        entry
-            .put_u32(at + 0x10, module.time_date_stamp)
-            .put_u32(at + 0x14, name_rva);
+        entry.put_va(at, module.base).put_u32(at + 8, module.size_bytes).put_u32(at + 0xc, module.checksum);
+        entry.put_u32(at + 0x10, module.time_date_stamp).put_u32(at + 0x14, name_rva);
     }
     list.location()
 }
@@ -114,15 +91,9 @@ fn put_thread(head: &mut Head, at: usize, thread: &Thread) {
     let (stack_start, stack_size, stack_rva) = head.add_stack(&thread.stack);
     let (context_size, context_rva) = head.add_blob(&thread.context);
     let entry = &mut head.bytes;
-    entry
-        .put_u32(at, thread.id)
-        .put_u32(at + 4, thread.suspend_count)
-        .put_u32(at + 8, thread.priority_class);
+    entry.put_u32(at, thread.id).put_u32(at + 4, thread.suspend_count).put_u32(at + 8, thread.priority_class);
     entry.put_u32(at + 0xc, thread.priority).put_va(at + 0x10, thread.teb);
-    entry
-        .put_u64(at + 0x18, stack_start)
-        .put_u32(at + 0x20, stack_size)
-        .put_u32(at + 0x24, stack_rva);
+    entry.put_u64(at + 0x18, stack_start).put_u32(at + 0x20, stack_size).put_u32(at + 0x24, stack_rva);
     entry.put_u32(at + 0x28, context_size).put_u32(at + 0x2c, context_rva);
 }
 
@@ -142,10 +113,7 @@ pub(super) fn threads_ex(head: &mut Head, threads: &[ThreadEx]) -> SizeAndRva {
         let at = list.entry_at(index);
         put_thread(head, at, &thread.thread);
         let (start, size, rva) = head.add_stack(&thread.backing_store);
-        head.bytes
-            .put_u64(at + 0x30, start)
-            .put_u32(at + 0x38, size)
-            .put_u32(at + 0x3c, rva);
+        head.bytes.put_u64(at + 0x30, start).put_u32(at + 0x38, size).put_u32(at + 0x3c, rva);
     }
     list.location()
 }
@@ -155,19 +123,10 @@ pub(super) fn thread_infos(head: &mut Head, shape: ListShape, infos: &[ThreadInf
     let list = reserve_shaped(head, shape, 12, 64, infos.len());
     for (index, info) in infos.iter().enumerate() {
         let (at, entry) = (list.entry_at(index), &mut head.bytes);
-        entry
-            .put_u32(at, info.thread_id)
-            .put_u32(at + 4, info.dump_flags)
-            .put_u32(at + 8, info.dump_error);
-        entry
-            .put_u32(at + 0xc, info.exit_status)
-            .put_u64(at + 0x10, info.create_filetime);
-        entry
-            .put_u64(at + 0x18, info.exit_filetime)
-            .put_u64(at + 0x20, info.kernel_100ns);
-        entry
-            .put_u64(at + 0x28, info.user_100ns)
-            .put_va(at + 0x30, info.start_address);
+        entry.put_u32(at, info.thread_id).put_u32(at + 4, info.dump_flags).put_u32(at + 8, info.dump_error);
+        entry.put_u32(at + 0xc, info.exit_status).put_u64(at + 0x10, info.create_filetime);
+        entry.put_u64(at + 0x18, info.exit_filetime).put_u64(at + 0x20, info.kernel_100ns);
+        entry.put_u64(at + 0x28, info.user_100ns).put_va(at + 0x30, info.start_address);
         entry.put_u64(at + 0x38, info.affinity);
     }
     list.location()
@@ -179,9 +138,7 @@ pub(super) fn thread_names(head: &mut Head, names: &[ThreadName]) -> SizeAndRva 
     for (index, name) in names.iter().enumerate() {
         let at = list.entry_at(index);
         let name_rva = head.add_string(&name.name);
-        head.bytes
-            .put_u32(at, name.thread_id)
-            .put_u64(at + 4, u64::from(name_rva));
+        head.bytes.put_u32(at, name.thread_id).put_u64(at + 4, u64::from(name_rva));
     }
     list.location()
 }
@@ -191,10 +148,7 @@ pub(super) fn memory_infos(head: &mut Head, shape: ListShape, infos: &[MemoryInf
     let list = reserve_shaped(head, shape, 16, 48, infos.len());
     for (index, info) in infos.iter().enumerate() {
         let (at, entry) = (list.entry_at(index), &mut head.bytes);
-        entry
-            .put_va(at, info.base)
-            .put_va(at + 8, info.allocation_base)
-            .put_u32(at + 0x10, info.allocation_protect);
+        entry.put_va(at, info.base).put_va(at + 8, info.allocation_base).put_u32(at + 0x10, info.allocation_protect);
         entry.put_u64(at + 0x18, info.size_bytes).put_u32(at + 0x20, info.state);
         entry.put_u32(at + 0x24, info.protect).put_u32(at + 0x28, info.kind);
     }
@@ -214,26 +168,16 @@ pub(super) fn handles(head: &mut Head, shape: ListShape, format: HandleFormat, h
             let mut next_rva = 0;
             for info in handle.object_infos.iter().rev() {
                 let rva = head.rva();
-                head.bytes
-                    .push_u32(next_rva)
-                    .push_u32(info.info_type)
-                    .push_u32(len_u32(info.bytes.len()));
+                head.bytes.push_u32(next_rva).push_u32(info.info_type).push_u32(len_u32(info.bytes.len()));
                 head.bytes.push(&info.bytes);
                 next_rva = rva;
             }
             head.bytes.put_u32(at + 0x20, next_rva);
         }
         let entry = &mut head.bytes;
-        entry
-            .put_u64(at, handle.value)
-            .put_u32(at + 8, type_rva)
-            .put_u32(at + 0xc, object_rva);
-        entry
-            .put_u32(at + 0x10, handle.attributes)
-            .put_u32(at + 0x14, handle.granted_access);
-        entry
-            .put_u32(at + 0x18, handle.handle_count)
-            .put_u32(at + 0x1c, handle.pointer_count);
+        entry.put_u64(at, handle.value).put_u32(at + 8, type_rva).put_u32(at + 0xc, object_rva);
+        entry.put_u32(at + 0x10, handle.attributes).put_u32(at + 0x14, handle.granted_access);
+        entry.put_u32(at + 0x18, handle.handle_count).put_u32(at + 0x1c, handle.pointer_count);
     }
     list.location()
 }
@@ -248,9 +192,7 @@ pub(super) fn handle_operations(head: &mut Head, shape: ListShape, operations: &
             .put_u64(at, operation.handle)
             .put_u32(at + 8, operation.process_id)
             .put_u32(at + 0xc, operation.thread_id);
-        entry
-            .put_u32(at + 0x10, operation.operation)
-            .put_u32(at + 0x18, len_u32(addresses.len()));
+        entry.put_u32(at + 0x10, operation.operation).put_u32(at + 0x18, len_u32(addresses.len()));
         entry.put_u32(at + 0x1c, operation.trace_index);
         for (slot, address) in addresses.enumerate() {
             entry.put_va(at + 0x20 + slot * 8, *address);
@@ -263,15 +205,9 @@ pub(super) fn handle_operations(head: &mut Head, shape: ListShape, operations: &
 pub(super) fn tokens(head: &mut Head, tokens: &[Token]) -> SizeAndRva {
     let mut list = LeBytes::zeroed(16);
     for token in tokens {
-        list.push_u32(len_u32(16 + token.bytes.len()))
-            .push_u32(token.id)
-            .push_u64(token.handle)
-            .push(&token.bytes);
+        list.push_u32(len_u32(16 + token.bytes.len())).push_u32(token.id).push_u64(token.handle).push(&token.bytes);
     }
     let size = len_u32(list.len());
-    list.put_u32(0, size)
-        .put_u32(4, len_u32(tokens.len()))
-        .put_u32(8, 16)
-        .put_u32(12, 16);
+    list.put_u32(0, size).put_u32(4, len_u32(tokens.len())).put_u32(8, 16).put_u32(12, 16);
     head.add_blob(list.as_slice())
 }

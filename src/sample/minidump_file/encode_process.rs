@@ -12,23 +12,11 @@ pub(super) fn system_info(head: &mut Head, info: &SystemInfo) -> SizeAndRva {
     let (size, rva) = head.add_blob(&[0; 56]);
     let service_pack_rva = head.add_string(&info.service_pack);
     let stream = &mut head.bytes;
-    stream
-        .put_u16(at, info.processor_architecture)
-        .put_u16(at + 2, info.processor_level);
-    stream
-        .put_u16(at + 4, info.processor_revision)
-        .put_u8(at + 6, info.processor_count);
-    stream
-        .put_u8(at + 7, info.product_type)
-        .put_u32(at + 8, info.major_version)
-        .put_u32(at + 0xc, info.minor_version);
-    stream
-        .put_u32(at + 0x10, info.build_number)
-        .put_u32(at + 0x14, info.platform_id);
-    stream
-        .put_u32(at + 0x18, service_pack_rva)
-        .put_u16(at + 0x1c, info.suite_mask)
-        .put(at + 0x20, &info.cpu_info);
+    stream.put_u16(at, info.processor_architecture).put_u16(at + 2, info.processor_level);
+    stream.put_u16(at + 4, info.processor_revision).put_u8(at + 6, info.processor_count);
+    stream.put_u8(at + 7, info.product_type).put_u32(at + 8, info.major_version).put_u32(at + 0xc, info.minor_version);
+    stream.put_u32(at + 0x10, info.build_number).put_u32(at + 0x14, info.platform_id);
+    stream.put_u32(at + 0x18, service_pack_rva).put_u16(at + 0x1c, info.suite_mask).put(at + 0x20, &info.cpu_info);
     (size, rva)
 }
 
@@ -45,9 +33,7 @@ pub(super) fn misc_info(head: &mut Head, info: &MiscInfo) -> SizeAndRva {
     if let Some(times) = info.times {
         flags |= 0x2;
         stream.put_u32(0xc, times.create_unix_seconds);
-        stream
-            .put_u32(0x10, times.user_seconds)
-            .put_u32(0x14, times.kernel_seconds);
+        stream.put_u32(0x10, times.user_seconds).put_u32(0x14, times.kernel_seconds);
     }
     if let Some(power) = info.processor_power.filter(|_| version >= 2) {
         flags |= 0x4;
@@ -134,12 +120,8 @@ pub(super) fn vm_counters(head: &mut Head, counters: &ProcessVmCounters) -> Size
         }
         Some(second) => {
             stream.put_u16(0, 2).put_u16(2, second.flags);
-            stream
-                .put_u64(0x48, second.peak_virtual_bytes)
-                .put_u64(0x50, second.virtual_bytes);
-            stream
-                .put_u64(0x58, counters.private_usage_bytes)
-                .put_u64(0x60, second.private_working_set_bytes);
+            stream.put_u64(0x48, second.peak_virtual_bytes).put_u64(0x50, second.virtual_bytes);
+            stream.put_u64(0x58, counters.private_usage_bytes).put_u64(0x60, second.private_working_set_bytes);
             stream.put_u64(0x68, second.shared_commit_bytes);
             for (index, value) in second.job_bytes.into_iter().enumerate() {
                 stream.put_u64(0x70 + index * 8, value);
@@ -152,28 +134,13 @@ pub(super) fn vm_counters(head: &mut Head, counters: &ProcessVmCounters) -> Size
 /// MINIDUMP_SYSTEM_MEMORY_INFO_1, 492 bytes.
 pub(super) fn system_memory(head: &mut Head, info: &SystemMemoryInfo) -> SizeAndRva {
     let mut stream = LeBytes::zeroed(492);
-    stream
-        .put_u16(0, info.revision)
-        .put_u16(2, info.flags)
-        .put_u32(8, info.page_size_bytes);
-    stream
-        .put_u32(0xc, info.physical_page_count)
-        .put_u32(0x10, info.lowest_physical_page);
-    stream
-        .put_u32(0x14, info.highest_physical_page)
-        .put_u32(0x18, info.allocation_granularity_bytes);
-    stream
-        .put_u64(0x1c, info.minimum_user_address)
-        .put_u64(0x24, info.maximum_user_address);
-    stream
-        .put_u64(0x2c, info.active_processor_mask)
-        .put_u32(0x34, info.processor_count);
-    stream
-        .put_u64(0x74, info.available_pages)
-        .put_u64(0x7c, info.committed_pages);
-    stream
-        .put_u64(0x84, info.commit_limit_pages)
-        .put_u64(0x8c, info.peak_commitment_pages);
+    stream.put_u16(0, info.revision).put_u16(2, info.flags).put_u32(8, info.page_size_bytes);
+    stream.put_u32(0xc, info.physical_page_count).put_u32(0x10, info.lowest_physical_page);
+    stream.put_u32(0x14, info.highest_physical_page).put_u32(0x18, info.allocation_granularity_bytes);
+    stream.put_u64(0x1c, info.minimum_user_address).put_u64(0x24, info.maximum_user_address);
+    stream.put_u64(0x2c, info.active_processor_mask).put_u32(0x34, info.processor_count);
+    stream.put_u64(0x74, info.available_pages).put_u64(0x7c, info.committed_pages);
+    stream.put_u64(0x84, info.commit_limit_pages).put_u64(0x8c, info.peak_commitment_pages);
     head.add_blob(stream.as_slice())
 }
 
@@ -184,13 +151,8 @@ pub(super) fn exception(head: &mut Head, exception: &Exception) -> SizeAndRva {
     let (context_size, context_rva) = head.add_blob(&exception.context);
     let parameters = exception.parameters.iter().take(15);
     let stream = &mut head.bytes;
-    stream
-        .put_u32(at, exception.thread_id)
-        .put_u32(at + 8, exception.code)
-        .put_u32(at + 0xc, exception.flags);
-    stream
-        .put_va(at + 0x10, exception.nested_record)
-        .put_va(at + 0x18, exception.address);
+    stream.put_u32(at, exception.thread_id).put_u32(at + 8, exception.code).put_u32(at + 0xc, exception.flags);
+    stream.put_va(at + 0x10, exception.nested_record).put_va(at + 0x18, exception.address);
     stream.put_u32(at + 0x20, len_u32(parameters.len()));
     for (index, parameter) in parameters.enumerate() {
         stream.put_u64(at + 0x28 + index * 8, *parameter);

@@ -43,10 +43,7 @@ impl MinidumpFile {
     /// take no room and no time. On an error the incomplete file stays for the caller to remove.
     pub fn write_to(&self, path: &Path) -> Result<(), SampleError> {
         let layout = lay_out(self)?;
-        write_layout(&layout, path).map_err(|source| SampleError::WriteFile {
-            path: path.to_owned(),
-            source,
-        })
+        write_layout(&layout, path).map_err(|source| SampleError::WriteFile { path: path.to_owned(), source })
     }
 }
 
@@ -67,33 +64,21 @@ fn lay_out(file: &MinidumpFile) -> Result<FileLayout<'_>, SampleError> {
     let mut contents = Vec::new();
     // The 32-bit list comes first: its positions must stay below 4 GB.
     for deferred in &head.deferred {
-        let Deferred::MemoryList {
-            stream_index,
-            first_descriptor_at,
-        } = *deferred
-        else {
+        let Deferred::MemoryList { stream_index, first_descriptor_at } = *deferred else {
             continue;
         };
         for (index, range) in ranges_of(file, stream_index).iter().enumerate() {
             let end = position.saturating_add(range.size_bytes);
             let (Ok(rva), Ok(_)) = (u32::try_from(position), u32::try_from(range.size_bytes)) else {
                 let what = format!("the memory range at {} in a 32-bit memory list", range.start);
-                return Err(SampleError::DoesNotFit {
-                    what,
-                    needed_bytes: end,
-                    available_bytes: u64::from(u32::MAX),
-                });
+                return Err(SampleError::DoesNotFit { what, needed_bytes: end, available_bytes: u64::from(u32::MAX) });
             };
             head.bytes.put_u32(first_descriptor_at + index * 16 + 12, rva);
             position = place(range, position, &mut contents)?;
         }
     }
     for deferred in &head.deferred {
-        let Deferred::Memory64List {
-            stream_index,
-            base_rva_at,
-        } = *deferred
-        else {
+        let Deferred::Memory64List { stream_index, base_rva_at } = *deferred else {
             continue;
         };
         head.bytes.put_u64(base_rva_at, position);
@@ -101,11 +86,7 @@ fn lay_out(file: &MinidumpFile) -> Result<FileLayout<'_>, SampleError> {
             position = place(range, position, &mut contents)?;
         }
     }
-    Ok(FileLayout {
-        head: head.bytes,
-        contents,
-        size_bytes: position,
-    })
+    Ok(FileLayout { head: head.bytes, contents, size_bytes: position })
 }
 
 fn ranges_of(file: &MinidumpFile, stream_index: usize) -> &[MemoryRange] {
@@ -121,16 +102,9 @@ fn place<'a>(range: &'a MemoryRange, position: u64, contents: &mut Vec<Placed<'a
         let needed_bytes = piece.offset_bytes.saturating_add(piece.bytes.len() as u64);
         if needed_bytes > range.size_bytes {
             let what = format!("a piece of the memory range at {}", range.start);
-            return Err(SampleError::DoesNotFit {
-                what,
-                needed_bytes,
-                available_bytes: range.size_bytes,
-            });
+            return Err(SampleError::DoesNotFit { what, needed_bytes, available_bytes: range.size_bytes });
         }
-        contents.push(Placed {
-            file_offset: position + piece.offset_bytes,
-            bytes: &piece.bytes,
-        });
+        contents.push(Placed { file_offset: position + piece.offset_bytes, bytes: &piece.bytes });
     }
     Ok(position.saturating_add(range.size_bytes))
 }

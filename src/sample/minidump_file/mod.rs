@@ -106,19 +106,12 @@ impl StreamContent {
 /// One method a stream. The directory lists them in the order of the calls.
 impl MinidumpFile {
     pub fn new(flags: u64, time_unix_seconds: u32) -> Self {
-        Self {
-            flags,
-            time_unix_seconds,
-            streams: Vec::new(),
-        }
+        Self { flags, time_unix_seconds, streams: Vec::new() }
     }
 
     #[must_use]
     fn with_stream(mut self, content: StreamContent) -> Self {
-        self.streams.push(StreamEntry {
-            content,
-            shape: ListShape::default(),
-        });
+        self.streams.push(StreamEntry { content, shape: ListShape::default() });
         self
     }
 

@@ -136,20 +136,12 @@ pub struct MemoryRange {
 impl MemoryRange {
     /// Zeros that take no room on the disk.
     pub fn hole(start: Va, size_bytes: u64) -> Self {
-        Self {
-            start,
-            size_bytes,
-            pieces: Vec::new(),
-        }
+        Self { start, size_bytes, pieces: Vec::new() }
     }
 
     /// Exactly `bytes`.
     pub fn of_bytes(start: Va, bytes: Vec<u8>) -> Self {
-        Self {
-            start,
-            size_bytes: bytes.len() as u64,
-            pieces: vec![Piece { offset_bytes: 0, bytes }],
-        }
+        Self { start, size_bytes: bytes.len() as u64, pieces: vec![Piece { offset_bytes: 0, bytes }] }
     }
 
     /// The same range with `bytes` at `offset_bytes`.

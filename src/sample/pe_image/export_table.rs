@@ -30,26 +30,14 @@ pub(super) fn append(image: &PeImage, read_only: Rva, tables: &mut LeBytes) -> T
             ExportTarget::At(rva) => rva.0,
             ExportTarget::Forward(text) => push_text(tables, text, read_only),
         };
-        tables
-            .put_u32(functions_at + index * 4, function_rva)
-            .put_u32(names_at + index * 4, name_rva);
+        tables.put_u32(functions_at + index * 4, function_rva).put_u32(names_at + index * 4, name_rva);
         tables.put_u16(ordinals_at + index * 2, u16::try_from(index).unwrap_or(u16::MAX));
     }
-    tables
-        .put_u32(start + 4, image.time_date_stamp)
-        .put_u32(start + 0xc, file_name_rva)
-        .put_u32(start + 0x10, 1);
-    tables
-        .put_u32(start + 0x14, len_u32(count))
-        .put_u32(start + 0x18, len_u32(count));
-    tables
-        .put_u32(start + 0x1c, rva_of(functions_at))
-        .put_u32(start + 0x20, rva_of(names_at));
+    tables.put_u32(start + 4, image.time_date_stamp).put_u32(start + 0xc, file_name_rva).put_u32(start + 0x10, 1);
+    tables.put_u32(start + 0x14, len_u32(count)).put_u32(start + 0x18, len_u32(count));
+    tables.put_u32(start + 0x1c, rva_of(functions_at)).put_u32(start + 0x20, rva_of(names_at));
     tables.put_u32(start + 0x24, rva_of(ordinals_at));
-    TablePlace {
-        rva: rva_of(start),
-        size_bytes: len_u32(tables.len() - start),
-    }
+    TablePlace { rva: rva_of(start), size_bytes: len_u32(tables.len() - start) }
 }
 
 fn push_text(tables: &mut LeBytes, text: &str, read_only: Rva) -> u32 {

@@ -18,21 +18,10 @@ pub(super) fn debug_directory(image: &PeImage, read_only: Rva, tables: &mut LeBy
     let rva = read_only.0 + len_u32(at);
     let record = image.code_view.record();
     let record_rva = rva + DEBUG_ENTRY_BYTES;
-    tables
-        .push_u32(0)
-        .push_u32(image.time_date_stamp)
-        .push_u32(0)
-        .push_u32(DEBUG_TYPE_CODEVIEW);
+    tables.push_u32(0).push_u32(image.time_date_stamp).push_u32(0).push_u32(DEBUG_TYPE_CODEVIEW);
     // Address and file position are equal in this image.
-    tables
-        .push_u32(len_u32(record.len()))
-        .push_u32(record_rva)
-        .push_u32(record_rva)
-        .push(&record);
-    TablePlace {
-        rva,
-        size_bytes: DEBUG_ENTRY_BYTES,
-    }
+    tables.push_u32(len_u32(record.len())).push_u32(record_rva).push_u32(record_rva).push(&record);
+    TablePlace { rva, size_bytes: DEBUG_ENTRY_BYTES }
 }
 
 /// DOS header, PE signature, file header, optional header, section table: one page.
@@ -44,9 +33,7 @@ pub(super) fn headers(image: &PeImage, export: TablePlace, exception: TablePlace
 
     // IMAGE_FILE_HEADER: executable, large addresses or 32-bit machine, DLL.
     let characteristics = 0x0002 | if is_64 { 0x0020 } else { 0x0100 } | if image.is_dll { 0x2000 } else { 0 };
-    head.push(b"PE\0\0")
-        .push_u16(image.machine)
-        .push_u16(u16::try_from(image.sections.len()).unwrap_or(u16::MAX));
+    head.push(b"PE\0\0").push_u16(image.machine).push_u16(u16::try_from(image.sections.len()).unwrap_or(u16::MAX));
     head.push_u32(image.time_date_stamp).push_u32(0).push_u32(0);
     head.push_u16(optional_header_bytes).push_u16(characteristics);
 
@@ -55,9 +42,7 @@ pub(super) fn headers(image: &PeImage, export: TablePlace, exception: TablePlace
         let mut entry = LeBytes::zeroed(40);
         entry.put(0, section.name.as_bytes().get(..8).unwrap_or(section.name.as_bytes()));
         entry.put_u32(8, section.size_bytes).put_u32(0xc, section.rva.0);
-        entry
-            .put_u32(0x10, section.size_bytes.next_multiple_of(PAGE_BYTES))
-            .put_u32(0x14, section.rva.0);
+        entry.put_u32(0x10, section.size_bytes.next_multiple_of(PAGE_BYTES)).put_u32(0x14, section.rva.0);
         entry.put_u32(0x24, section.characteristics);
         head.push(entry.as_slice());
     }
@@ -66,17 +51,11 @@ pub(super) fn headers(image: &PeImage, export: TablePlace, exception: TablePlace
 
 fn push_optional_header(image: &PeImage, head: &mut LeBytes, [export, exception, debug]: [TablePlace; 3]) {
     let is_64 = image.width == PointerWidth::Bits64;
-    let code = image
-        .sections
-        .iter()
-        .find(|section| section.characteristics == section_kind::CODE);
+    let code = image.sections.iter().find(|section| section.characteristics == section_kind::CODE);
     let (code_rva, code_bytes) = code.map_or((0, 0), |section| (section.rva.0, section.size_bytes));
     head.push_u16(if is_64 { 0x20b } else { 0x10b });
     // Linker 9.0, then sizes of code and data.
-    head.push(&[9, 0])
-        .push_u32(code_bytes)
-        .push_u32(image.size_bytes - code_bytes - PAGE_BYTES)
-        .push_u32(0);
+    head.push(&[9, 0]).push_u32(code_bytes).push_u32(image.size_bytes - code_bytes - PAGE_BYTES).push_u32(0);
     head.push_u32(image.entry_point.0).push_u32(code_rva);
     if is_64 {
         head.push_va(image.base);
@@ -86,16 +65,8 @@ fn push_optional_header(image: &PeImage, head: &mut LeBytes, [export, exception,
     }
     // Alignments; versions of the system, the image and the subsystem: 6.1, as linked for Windows 7.
     head.push_u32(PAGE_BYTES).push_u32(PAGE_BYTES);
-    head.push_u16(6)
-        .push_u16(1)
-        .push_u16(6)
-        .push_u16(1)
-        .push_u16(6)
-        .push_u16(1)
-        .push_u32(0);
-    head.push_u32(image.size_bytes)
-        .push_u32(PAGE_BYTES)
-        .push_u32(image.checksum);
+    head.push_u16(6).push_u16(1).push_u16(6).push_u16(1).push_u16(6).push_u16(1).push_u32(0);
+    head.push_u32(image.size_bytes).push_u32(PAGE_BYTES).push_u32(image.checksum);
     // Dynamic base, NX compatible, terminal server aware.
     head.push_u16(image.subsystem).push_u16(0x8140);
     // Stack and heap: reserve, commit.

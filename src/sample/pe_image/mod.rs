@@ -107,19 +107,15 @@ struct TablePlace {
 impl PeImage {
     /// The export of that name, where it is not forwarded.
     pub fn export_rva(&self, name: &str) -> Option<Rva> {
-        self.exports
-            .iter()
-            .find(|export| export.name == name)
-            .and_then(|export| match export.target {
-                ExportTarget::At(rva) => Some(rva),
-                ExportTarget::Forward(_) => None,
-            })
+        self.exports.iter().find(|export| export.name == name).and_then(|export| match export.target {
+            ExportTarget::At(rva) => Some(rva),
+            ExportTarget::Forward(_) => None,
+        })
     }
 
     /// The address of that export.
     pub fn export_va(&self, name: &str) -> Option<Va> {
-        self.export_rva(name)
-            .and_then(|rva| self.base.checked_add(u64::from(rva.0)))
+        self.export_rva(name).and_then(|rva| self.base.checked_add(u64::from(rva.0)))
     }
 
     fn section(&self, name: &str) -> Option<&Section> {
@@ -145,18 +141,9 @@ impl PeImage {
         };
         let head = headers::headers(self, export, exception_place, debug);
         let mut pieces = vec![
-            ImagePiece {
-                rva: Rva(0),
-                bytes: head.into_vec(),
-            },
-            ImagePiece {
-                rva: read_only,
-                bytes: tables.into_vec(),
-            },
-            ImagePiece {
-                rva: exception_rva,
-                bytes: exception.into_vec(),
-            },
+            ImagePiece { rva: Rva(0), bytes: head.into_vec() },
+            ImagePiece { rva: read_only, bytes: tables.into_vec() },
+            ImagePiece { rva: exception_rva, bytes: exception.into_vec() },
         ];
         pieces.extend(unwind_table::prologues(self));
         pieces.retain(|piece| !piece.bytes.is_empty());
@@ -173,9 +160,7 @@ impl PeImage {
     }
 
     fn check_room(&self, section_name: &str, needed: usize) -> Result<(), SampleError> {
-        let available_bytes = self
-            .section(section_name)
-            .map_or(0, |section| u64::from(section.size_bytes));
+        let available_bytes = self.section(section_name).map_or(0, |section| u64::from(section.size_bytes));
         let needed_bytes = needed as u64;
         if needed_bytes <= available_bytes {
             return Ok(());
@@ -198,20 +183,11 @@ mod tests {
     use crate::base::bytes::{u16_at, u32_at};
 
     fn small_image(width: PointerWidth) -> PeImage {
-        let section = |name, rva, characteristics| Section {
-            name,
-            rva: Rva(rva),
-            size_bytes: 0x1000,
-            characteristics,
-        };
+        let section = |name, rva, characteristics| Section { name, rva: Rva(rva), size_bytes: 0x1000, characteristics };
         PeImage {
             file_name: "small.dll".to_owned(),
             width,
-            machine: if width == PointerWidth::Bits64 {
-                MACHINE_AMD64
-            } else {
-                MACHINE_I386
-            },
+            machine: if width == PointerWidth::Bits64 { MACHINE_AMD64 } else { MACHINE_I386 },
             is_dll: true,
             subsystem: 3,
             base: Va(0x1000_0000),
@@ -225,21 +201,11 @@ mod tests {
                 section(".pdata", 0x3000, section_kind::READ_ONLY_DATA),
             ],
             exports: vec![
-                Export {
-                    name: "b".to_owned(),
-                    target: ExportTarget::At(Rva(0x1010)),
-                },
-                Export {
-                    name: "a".to_owned(),
-                    target: ExportTarget::Forward("OTHER.f".to_owned()),
-                },
+                Export { name: "b".to_owned(), target: ExportTarget::At(Rva(0x1010)) },
+                Export { name: "a".to_owned(), target: ExportTarget::Forward("OTHER.f".to_owned()) },
             ],
             functions: Vec::new(),
-            code_view: CodeView {
-                guid: [7; 16],
-                age: 1,
-                pdb_name: "small.pdb".to_owned(),
-            },
+            code_view: CodeView { guid: [7; 16], age: 1, pdb_name: "small.pdb".to_owned() },
         }
     }
 

@@ -27,9 +27,7 @@ pub(super) fn append_infos(image: &PeImage, read_only: Rva, tables: &mut LeBytes
             tables.push(&[1, 4, 1, 0, 4, code, 0, 0]);
         } else {
             // UWOP_ALLOC_LARGE (1), operation info 0: the next slot holds size / 8. The prologue takes 7 bytes.
-            tables
-                .push(&[1, 7, 2, 0, 7, 1])
-                .push_u16(u16::try_from(frame / 8).unwrap_or(u16::MAX));
+            tables.push(&[1, 7, 2, 0, 7, 1]).push_u16(u16::try_from(frame / 8).unwrap_or(u16::MAX));
         }
         described.push(Described { function, info_rva });
     }
@@ -54,9 +52,6 @@ pub(super) fn prologues(image: &PeImage) -> impl Iterator<Item = ImagePiece> {
             Ok(frame) if u32::from(frame) <= LARGEST_IMM8_FRAME_BYTES => code.push(&[0x48, 0x83, 0xec, frame]),
             _ => code.push(&[0x48, 0x81, 0xec]).push_u32(function.frame_bytes),
         };
-        ImagePiece {
-            rva: function.start,
-            bytes: code.into_vec(),
-        }
+        ImagePiece { rva: function.start, bytes: code.into_vec() }
     })
 }

@@ -9,18 +9,9 @@ const ENTRY_BYTES: usize = 0xe0;
 const ENTRY_STRIDE_BYTES: u64 = 0x100;
 
 /// Where in the entry the links of each list lie, and where in PEB_LDR_DATA its head.
-const LOAD_ORDER: ListPlaces = ListPlaces {
-    in_entry: 0,
-    in_head: 0x10,
-};
-const MEMORY_ORDER: ListPlaces = ListPlaces {
-    in_entry: 0x10,
-    in_head: 0x20,
-};
-const INIT_ORDER: ListPlaces = ListPlaces {
-    in_entry: 0x20,
-    in_head: 0x30,
-};
+const LOAD_ORDER: ListPlaces = ListPlaces { in_entry: 0, in_head: 0x10 };
+const MEMORY_ORDER: ListPlaces = ListPlaces { in_entry: 0x10, in_head: 0x20 };
+const INIT_ORDER: ListPlaces = ListPlaces { in_entry: 0x20, in_head: 0x30 };
 
 #[derive(Clone, Copy)]
 struct ListPlaces {
@@ -66,39 +57,19 @@ pub fn loader_data(head_va: Va, entries_va: Va, modules: &[LoadedModule]) -> Loa
         entries.push(&full_name).push_u16(0);
         // Both names end together, so the short one is the tail of the long one.
         let base_name_at = full_name_at + full_name.len() - base_name_bytes;
-        put_unicode_string(
-            &mut entries,
-            at + 0x48,
-            full_name.len(),
-            Va(entries_va.0 + full_name_at as u64),
-        );
-        put_unicode_string(
-            &mut entries,
-            at + 0x58,
-            base_name_bytes,
-            Va(entries_va.0 + base_name_at as u64),
-        );
+        put_unicode_string(&mut entries, at + 0x48, full_name.len(), Va(entries_va.0 + full_name_at as u64));
+        put_unicode_string(&mut entries, at + 0x58, base_name_bytes, Va(entries_va.0 + base_name_at as u64));
     }
 
     let load_order: Vec<usize> = (0..modules.len()).collect();
     let mut init_order = load_order.clone();
     init_order.retain(|index| modules.get(*index).is_some_and(|module| module.init_position.is_some()));
     init_order.sort_by_key(|index| modules.get(*index).and_then(|module| module.init_position));
-    for (places, order) in [
-        (LOAD_ORDER, &load_order),
-        (MEMORY_ORDER, &load_order),
-        (INIT_ORDER, &init_order),
-    ] {
+    for (places, order) in [(LOAD_ORDER, &load_order), (MEMORY_ORDER, &load_order), (INIT_ORDER, &init_order)] {
         let head_link = Va(head_va.0 + places.in_head);
-        let link = |position: usize| {
-            order
-                .get(position)
-                .map(|index| Va(entry_va(*index).0 + places.in_entry))
-        };
-        let first_and_last = (
-            link(0).unwrap_or(head_link),
-            order.len().checked_sub(1).and_then(link).unwrap_or(head_link),
-        );
+        let link = |position: usize| order.get(position).map(|index| Va(entry_va(*index).0 + places.in_entry));
+        let first_and_last =
+            (link(0).unwrap_or(head_link), order.len().checked_sub(1).and_then(link).unwrap_or(head_link));
         head.put_list_entry(places.in_head as usize, first_and_last.0, first_and_last.1);
         for (position, index) in order.iter().enumerate() {
             let forward = link(position + 1).unwrap_or(head_link);
@@ -107,19 +78,13 @@ pub fn loader_data(head_va: Va, entries_va: Va, modules: &[LoadedModule]) -> Loa
             entries.put_list_entry(at, forward, backward);
         }
     }
-    LoaderData {
-        head: head.into_vec(),
-        entries: entries.into_vec(),
-    }
+    LoaderData { head: head.into_vec(), entries: entries.into_vec() }
 }
 
 /// All of an entry but its names and the three lists.
 fn put_entry(entries: &mut LeBytes, at: usize, entry_va: Va, module: &LoadedModule) {
     debug_assert!(ENTRY_BYTES as u64 <= ENTRY_STRIDE_BYTES);
-    entries
-        .put_va(at + 0x30, module.base)
-        .put_va(at + 0x38, module.entry_point)
-        .put_u32(at + 0x40, module.size_bytes);
+    entries.put_va(at + 0x30, module.base).put_va(at + 0x38, module.entry_point).put_u32(at + 0x40, module.size_bytes);
     entries
         .put_u32(at + 0x68, module.flags)
         .put_u16(at + 0x6c, module.load_count)
@@ -129,18 +94,13 @@ fn put_entry(entries: &mut LeBytes, at: usize, entry_va: Va, module: &LoadedModu
         let link = Va(entry_va.0 + list as u64);
         entries.put_list_entry(at + list, link, link);
     }
-    entries
-        .put_va(at + 0xd0, module.base)
-        .put_u64(at + 0xd8, module.load_filetime);
+    entries.put_va(at + 0xd0, module.base).put_u64(at + 0xd8, module.load_filetime);
 }
 
 /// UNICODE_STRING: length and capacity in bytes, the capacity with the NUL.
 pub(super) fn put_unicode_string(bytes: &mut LeBytes, at: usize, length_bytes: usize, buffer: Va) {
     let length = u16::try_from(length_bytes).unwrap_or(u16::MAX - 1);
-    bytes
-        .put_u16(at, length)
-        .put_u16(at + 2, length + 2)
-        .put_va(at + 8, buffer);
+    bytes.put_u16(at, length).put_u16(at + 2, length + 2).put_va(at + 8, buffer);
 }
 
 #[cfg(test)]
@@ -150,18 +110,11 @@ mod tests {
 
     #[test]
     fn each_list_closes_on_its_head() {
-        let module = |init_position| LoadedModule {
-            path: r"C:\a.dll".to_owned(),
-            init_position,
-            ..LoadedModule::default()
-        };
+        let module =
+            |init_position| LoadedModule { path: r"C:\a.dll".to_owned(), init_position, ..LoadedModule::default() };
         let (head_va, entries_va) = (Va(0x1000), Va(0x5000));
         let data = loader_data(head_va, entries_va, &[module(None), module(Some(1)), module(Some(0))]);
-        for (places, expect) in [
-            (LOAD_ORDER, vec![0, 1, 2]),
-            (MEMORY_ORDER, vec![0, 1, 2]),
-            (INIT_ORDER, vec![2, 1]),
-        ] {
+        for (places, expect) in [(LOAD_ORDER, vec![0, 1, 2]), (MEMORY_ORDER, vec![0, 1, 2]), (INIT_ORDER, vec![2, 1])] {
             let mut link = u64_at(&data.head, places.in_head).unwrap();
             let mut seen = Vec::new();
             while link != head_va.0 + places.in_head {

@@ -40,12 +40,7 @@ pub fn process_parameters(base: Va, texts: &ParameterTexts) -> Vec<u8> {
     let used = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     // MaximumLength, Length, Flags: the pointers are addresses, not offsets (bit 0); then console and standard handles.
     bytes.put_u32(0, used).put_u32(4, used).put_u32(8, 0x4001);
-    bytes
-        .put_u64(0x10, 0x7)
-        .put_u64(0x20, 0x3)
-        .put_u64(0x28, 0x7)
-        .put_u64(0x30, 0xb)
-        .put_u64(0x48, 0xc);
+    bytes.put_u64(0x10, 0x7).put_u64(0x20, 0x3).put_u64(0x28, 0x7).put_u64(0x30, 0xb).put_u64(0x48, 0xc);
 
     let environment_at = bytes.align(16).len();
     for variable in &texts.environment {
@@ -53,8 +48,6 @@ pub fn process_parameters(base: Va, texts: &ParameterTexts) -> Vec<u8> {
     }
     bytes.push_u16(0);
     bytes.put_va(0x80, Va(base.0 + environment_at as u64));
-    bytes
-        .put_u64(0x3f0, (bytes.len() - environment_at) as u64)
-        .put_u64(0x3f8, 1);
+    bytes.put_u64(0x3f0, (bytes.len() - environment_at) as u64).put_u64(0x3f8, 1);
     bytes.into_vec()
 }

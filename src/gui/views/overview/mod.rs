@@ -1,6 +1,7 @@
 //! The answer in a line, the plot over the series, memory by use, and the table of dumps.
 
 mod plot;
+mod totals;
 
 use std::sync::Arc;
 
@@ -24,7 +25,16 @@ pub struct OverviewState {
     dumps: TableState,
     uses: TableState,
     plot: plot::PlotState,
+    side: Side,
     derived: Option<(Key, Derived)>,
+}
+
+/// What stands beside the plot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Side {
+    #[default]
+    Growth,
+    Totals,
 }
 
 /// What everything below is derived from.
@@ -58,17 +68,19 @@ pub fn overview_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut OverviewState) {
     banner_ui(ui, ctx, &derived);
     let row_count = key.dumps.len() as f32;
     let table_height = (row_count * 24.0 + 52.0).clamp(80.0, 220.0);
-    Panel::bottom("dump table").resizable(true).default_size(table_height).min_size(80.0).frame(top_gap()).show(
-        ui,
-        |ui| dumps_ui(ui, ctx, &mut state.dumps, &derived, &key),
-    );
+    Panel::bottom("dump table")
+        .resizable(true)
+        .default_size(table_height)
+        .min_size(80.0)
+        .frame(top_gap())
+        .show(ui, |ui| dumps_ui(ui, ctx, &mut state.dumps, &derived, &key));
     let uses_width = (ui.available_width() * 0.46).clamp(300.0, 620.0);
     Panel::right("uses")
         .resizable(true)
         .default_size(uses_width)
         .min_size(200.0)
         .frame(Frame::new().inner_margin(Margin { left: 8, right: 0, top: 4, bottom: 0 }))
-        .show(ui, |ui| uses_ui(ui, ctx, &mut state.uses, &derived));
+        .show(ui, |ui| side_ui(ui, ctx, &mut state.side, &mut state.uses, &derived));
     CentralPanel::default().frame(Frame::new()).show(ui, |ui| {
         controls_ui(ui, ctx);
         plot::plot_ui(ui, ctx, &derived.plot, &mut state.plot);
@@ -145,17 +157,25 @@ fn controls_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
     });
 }
 
-fn uses_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TableState, derived: &Derived) {
+fn side_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, side: &mut Side, uses: &mut TableState, derived: &Derived) {
     ui.horizontal(|ui| {
-        match ctx.session.ends() {
-            Some((from, to)) if from != to => ui.strong(format!("From dump {from} to dump {to}")),
-            Some((_, to)) => ui.strong(format!("Dump {to}")),
-            None => ui.strong("No dump"),
+        ui.spacing_mut().item_spacing.x = 4.0;
+        let growth = match ctx.session.ends() {
+            Some((from, to)) if from != to => format!("From dump {from} to dump {to}"),
+            Some((_, to)) => format!("Dump {to}"),
+            None => "No dump".to_owned(),
         };
-        if ctx.session.interval.is_some() && ui.small_button("Whole series").on_hover_text("Esc").clicked() {
-            ctx.send(Command::SetInterval(None));
+        ui.selectable_value(side, Side::Growth, growth);
+        if let Some(dump) = ctx.session.dump() {
+            ui.selectable_value(side, Side::Totals, format!("Totals of dump {dump}"))
+                .on_hover_text("By use, type, state and protection, as !address -summary has them");
         }
-        save_buttons_ui(ui, ctx, &derived.uses, "memory-by-use.csv");
+        if *side == Side::Growth {
+            if ctx.session.interval.is_some() && ui.small_button("Whole series").on_hover_text("Esc").clicked() {
+                ctx.send(Command::SetInterval(None));
+            }
+            save_buttons_ui(ui, ctx, &derived.uses, "memory-by-use.csv");
+        }
     });
     let options = TableOptions {
         id: "uses",
@@ -164,8 +184,11 @@ fn uses_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TableState, derived: &Der
         selected_row: None,
         reveal_selected: false,
     };
-    ScrollArea::vertical().id_salt("uses down").show(ui, |ui| {
-        table_ui(ui, ctx.theme, &derived.uses, state, &options);
+    ScrollArea::vertical().id_salt("uses down").show(ui, |ui| match (*side, ctx.session.snapshot()) {
+        (Side::Totals, Some(snapshot)) => totals::totals_ui(ui, ctx, snapshot),
+        _ => {
+            table_ui(ui, ctx.theme, &derived.uses, uses, &options);
+        }
     });
 }
 
@@ -175,13 +198,8 @@ fn dumps_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TableState, derived: &De
         save_buttons_ui(ui, ctx, &derived.dumps, "dumps.csv");
     });
     let selected_row = ctx.session.dump().and_then(|dump| key.dumps.iter().position(|other| *other == dump));
-    let options = TableOptions {
-        id: "dumps",
-        model_key: derived.number,
-        has_bar: false,
-        selected_row,
-        reveal_selected: false,
-    };
+    let options =
+        TableOptions { id: "dumps", model_key: derived.number, has_bar: false, selected_row, reveal_selected: false };
     let TableOutput { clicked, double_clicked, .. } = table_ui(ui, ctx.theme, &derived.dumps, state, &options);
     if let Some(dump) = clicked.and_then(|row| key.dumps.get(row)) {
         ctx.send(Command::Select(Item::Dump(*dump)));

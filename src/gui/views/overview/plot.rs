@@ -135,8 +135,9 @@ impl Unit {
 impl Curves {
     fn new(plot: &SeriesPlot, layers: &[&Layer], scale: Scale) -> Self {
         // Dumps without a map are stepped over: a gap there is a gap in knowledge, not in memory.
-        let known: Vec<usize> =
-            (0..plot.x.len()).filter(|at| layers.iter().any(|l| l.bytes.get(*at).is_some_and(Option::is_some))).collect();
+        let known: Vec<usize> = (0..plot.x.len())
+            .filter(|at| layers.iter().any(|l| l.bytes.get(*at).is_some_and(Option::is_some)))
+            .collect();
         let value = |layer: &Layer, at: usize| layer.bytes.get(at).copied().flatten().unwrap_or(0) as f64;
         let total = |at: usize| layers.iter().map(|layer| value(layer, at)).sum::<f64>();
         let unit = Unit::of(known.iter().map(|at| total(*at)).fold(0.0, f64::max));
