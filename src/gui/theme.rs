@@ -149,6 +149,16 @@ fn visuals(theme: Theme) -> Visuals {
         if theme.is_dark { Color32::from_rgb(0x1f, 0x4e, 0x70) } else { Color32::from_rgb(0xbc, 0xdc, 0xf2) };
     visuals.selection.stroke = Stroke::new(1.0, theme.text);
     visuals.window_corner_radius = CornerRadius::same(6);
+    let raised = [
+        (&mut visuals.widgets.inactive, 0.0),
+        (&mut visuals.widgets.hovered, 0.10),
+        (&mut visuals.widgets.active, 0.18),
+        (&mut visuals.widgets.open, 0.06),
+    ];
+    for (widget, share) in raised {
+        widget.weak_bg_fill = mix(theme.banner, theme.text, share);
+        widget.bg_fill = mix(theme.banner, theme.text, share + 0.06);
+    }
     for widget in [
         &mut visuals.widgets.noninteractive,
         &mut visuals.widgets.inactive,

@@ -134,3 +134,49 @@ impl Joiner {
         self.stripes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::addr::Va;
+    use crate::base::problems::Problems;
+    use crate::input::dump::memory_info::MemoryInfoRecord;
+    use crate::process::regions::claims::ClaimMap;
+    use crate::process::regions::map::map_from_memory_info;
+
+    /// Start, size and state of each region.
+    fn space(regions: &[(u64, u64, u32)]) -> AddressSpace {
+        let records: Vec<MemoryInfoRecord> = regions
+            .iter()
+            .map(|(base, size_bytes, state)| MemoryInfoRecord {
+                base: Va(*base),
+                allocation_base: Va(*base),
+                allocation_protect: 4,
+                size_bytes: *size_bytes,
+                state: *state,
+                protect: 4,
+                memory_type: 0x2_0000,
+            })
+            .collect();
+        map_from_memory_info(&records, &[], &ClaimMap::default(), &[], &mut Problems::default())
+    }
+
+    #[test]
+    fn a_terabyte_of_reservation_leaves_room_for_what_is_committed() {
+        let stripes = stripes(&space(&[(0x10000, 1 << 40, 0x2000), (0x200_0000_0000, 0x10000, 0x1000)]), None);
+        let committed = stripes.iter().find(|stripe| matches!(stripe.kind, StripeKind::Committed(_)));
+        let committed = committed.expect("the committed region has its stripe");
+        assert!(committed.right - committed.left > 0.5, "{stripes:?}");
+    }
+
+    #[test]
+    fn stripes_are_bounded_by_the_screen_and_cover_it_without_overlap() {
+        let regions: Vec<(u64, u64, u32)> = (0..50_000_u64)
+            .map(|n| (0x10000 + n * 0x1000, 0x1000, if n % 2 == 0 { 0x1000 } else { 0x2000 }))
+            .collect();
+        let stripes = stripes(&space(&regions), None);
+        assert!(stripes.len() <= 4097, "{}", stripes.len());
+        assert!(stripes.windows(2).all(|pair| pair[0].right <= pair[1].left + 1e-6));
+        assert!((stripes.last().expect("stripes").right - 1.0).abs() < 1e-3);
+    }
+}

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dumptrend::analysis::series::allocations::{Fate, allocation_changes};
+use dumptrend::analysis::series::delta::usage_change;
 use dumptrend::analysis::snapshot::Snapshot;
 use dumptrend::base::addr::{PointerWidth, Va};
 use dumptrend::process::heap::extent::HeapKind;
@@ -12,7 +14,7 @@ use dumptrend::report::json::json_report;
 use serde_json::{Value, json};
 
 use crate::support::sample_series::analyse;
-use crate::support::shared::{READABLE_DUMPS, shared_file};
+use crate::support::shared::{READABLE_DUMPS, bytes_of, shared_file};
 
 /// Analyses one real dump and hands its snapshot and its JSON to `look`.
 fn check(name: &str, look: impl FnOnce(&Snapshot, &Value)) {
@@ -160,6 +162,29 @@ fn small_dumps_have_partial_maps_without_totals() {
             let groups = ["by_type", "by_usage"].map(|key| space[key].as_object().expect("an object"));
             assert!(groups.iter().flat_map(|group| group.values()).all(Value::is_null), "{name}");
         });
+    }
+}
+
+/// The same process an hour later, and once more as a file that was cut off.
+#[test]
+fn a_series_of_a_real_process_is_one_process_and_a_cut_dump_has_no_false_growth() {
+    let Some(path) = shared_file(FIZZBUZZ) else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut file = bytes_of(&path);
+    let time_unix_seconds = u32::from_le_bytes(file[20..24].try_into().expect("four bytes"));
+    for (name, hours, file_bytes) in [("1.dmp", 0, file.len()), ("2.dmp", 1, file.len()), ("3.dmp", 2, file.len() / 2)]
+    {
+        file[20..24].copy_from_slice(&(time_unix_seconds + hours * 3600).to_le_bytes());
+        std::fs::write(folder.path().join(name), &file[..file_bytes]).expect("written");
+    }
+    let analysis = analyse(&[folder.path().to_owned()]);
+    assert_eq!((analysis.groups.len(), analysis.snapshots.len(), analysis.notes.len()), (1, 3, 0));
+    let [first, second, cut] = analysis.snapshots.as_slice() else { panic!("three dumps") };
+    assert_eq!(allocation_changes(first, second).iter().filter(|change| change.fate() != Fate::Same).count(), 0);
+    assert!(cut.problems.has_damage() && !first.problems.has_damage());
+    for usage in Usage::IN_USE {
+        let delta = usage_change(first, cut, usage).delta();
+        assert!(delta.is_none_or(|delta| delta.0 == 0), "{usage:?} changed by {delta:?}");
     }
 }
 

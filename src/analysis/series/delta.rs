@@ -21,11 +21,13 @@ impl Change {
     }
 }
 
-/// Whether a use counts the same things in both dumps. What nothing claims does not where the structures that claim are in
-/// one of the two dumps only: a heap that could not be read would look like growth.
+/// Whether a use counts the same things in both dumps. Unknown and mapped memory are what is left when everything else has
+/// claimed its own; where the structures that claim are in one of the two dumps only, a heap that could not be read would
+/// look like growth.
 pub fn is_comparable(from: &Snapshot, to: &Snapshot, usage: Usage) -> bool {
     let (from, to) = (&from.address_space.totals, &to.address_space.totals);
-    usage != Usage::Unknown || from.unknown_uses() == to.unknown_uses()
+    let is_rest = matches!(usage, Usage::Unknown | Usage::MappedFile);
+    !is_rest || from.unknown_uses() == to.unknown_uses()
 }
 
 /// Committed memory in all.

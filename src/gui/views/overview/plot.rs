@@ -41,12 +41,15 @@ pub fn plot_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, plot: &SeriesPlot, state: &mut Pl
         .show_y(false)
         .label_formatter(|_| None)
         .set_margin_fraction(vec2(0.045, 0.05))
-        .include_y(0.0)
         .grid_color(ctx.theme.faint)
         .y_axis_min_width(56.0)
         .x_grid_spacer(move |input| marks_at(&x_marks, &input))
         .x_axis_formatter(|mark, _| plot.x_text(mark.value))
         .y_axis_formatter(move |mark, _| y_text(mark.value, unit, scale));
+    let widget = match scale {
+        Scale::Stacked => widget.include_y(0.0),
+        Scale::Log => widget.y_grid_spacer(|input| powers_of_two(&input)),
+    };
     let interval = interval_x(ctx, plot);
     let selected = selected_x(ctx, plot);
     let theme = ctx.theme;
@@ -158,7 +161,7 @@ impl Curves {
                     (std::mem::replace(&mut bottom, top.clone()), top)
                 }
                 Scale::Log => {
-                    let logs = values.iter().map(|value| (value * unit.bytes).max(1.0).log10()).collect();
+                    let logs = values.iter().map(|value| (value * unit.bytes).max(1.0).log2()).collect();
                     (vec![0.0; values.len()], logs)
                 }
             };
@@ -200,11 +203,20 @@ fn marks_at(x: &[f64], input: &GridInput) -> Vec<GridMark> {
     marks
 }
 
+/// Marks of the logarithmic axis, four doublings apart: 4 KB, 64 KB, 1 MB and so on; closer ones where few would fit.
+fn powers_of_two(input: &GridInput) -> Vec<GridMark> {
+    let (low, high) = input.bounds;
+    let step = if high - low > 12.0 { 4.0 } else { 2.0 };
+    let first = (low.max(0.0) / step).ceil() as i32;
+    let last = (high / step).floor() as i32;
+    (first..=last.min(first + 40)).map(|n| GridMark { value: f64::from(n) * step, step_size: step }).collect()
+}
+
 fn y_text(value: f64, unit: Unit, scale: Scale) -> String {
     match scale {
         _ if value < 0.0 => String::new(),
         Scale::Stacked => format!("{value} {}", unit.name),
-        Scale::Log => ByteSize(10_f64.powf(value) as u64).to_string(),
+        Scale::Log => ByteSize(value.exp2() as u64).to_string(),
     }
 }
 
