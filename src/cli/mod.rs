@@ -118,9 +118,12 @@ pub fn write_sample_series(folder: &Path, progress: &Progress) -> Result<Vec<Pat
     write_sample(folder, &options, progress).map_err(|error| error.to_string())
 }
 
-/// A folder of its own for this version's sample in the system's temporary folder.
+/// A folder of its own for this version's sample in the system's temporary folder, and for each user, because what another
+/// user wrote there cannot be written again.
 pub fn sample_folder() -> PathBuf {
-    std::env::temp_dir().join(format!("dumptrend-sample-{}", env!("CARGO_PKG_VERSION")))
+    let user = std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_default();
+    let user: String = user.chars().filter(char::is_ascii_alphanumeric).collect();
+    std::env::temp_dir().join(format!("dumptrend-sample-{}-{user}", env!("CARGO_PKG_VERSION")))
 }
 
 fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, String> {

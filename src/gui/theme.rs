@@ -1,4 +1,5 @@
 //! Colours, faces and spacing. The only place where a colour is a number.
+#![expect(clippy::disallowed_methods, reason = "this is the one place for colours as numbers")]
 
 use eframe::egui::{
     Color32, Context, CornerRadius, FontDefinitions, FontFamily, FontId, Margin, Stroke, TextStyle, Theme as EguiTheme,

@@ -132,7 +132,7 @@ mod tests {
 
     fn result_of(work: impl FnOnce(&Progress) -> Result<u32, Cancelled> + Send + 'static) -> Finished<u32> {
         let (send, woken) = channel();
-        let mut jobs = Jobs::new(Arc::new(move || drop(send.send(()))));
+        let mut jobs = Jobs::new(Arc::new(move || send.send(()).expect("the test listens")));
         jobs.start("test", work);
         woken.recv().expect("the job wakes the window");
         let mut ended = jobs.drain();

@@ -1,7 +1,8 @@
-//! The address space as a strip: each busy stretch as a rectangle, gaps of free memory drawn narrow.
+//! The address space as a strip: committed memory in proportion, gaps and large reservations drawn short.
 //!
-//! A 64-bit address space is almost all free, so the strip is not to scale: a gap takes a width that grows with the
-//! logarithm of its size, and busy memory shares the rest in proportion to its size.
+//! A 64-bit address space is almost all free, and a browser reserves terabytes of what is not, so the strip is not to
+//! scale: free and reserved stretches take a width that grows with the logarithm of their size, and committed memory
+//! shares the rest in proportion to its size.
 
 use crate::base::addr::VaRange;
 use crate::process::regions::usage::Usage;
@@ -25,10 +26,10 @@ pub enum StripeKind {
 
 /// Stripes narrower than this cannot be seen or hit; neighbours are joined until they reach it.
 const LEAST_WIDTH: f64 = 1.0 / 4096.0;
-/// How much of the strip the gaps may take together.
-const GAP_SHARE: f64 = 0.25;
-/// Free stretches below this are part of the busy memory around them.
-const LEAST_GAP_BYTES: u64 = 1 << 20;
+/// How much of the strip free and reserved memory may take together.
+const EMPTY_SHARE: f64 = 0.35;
+/// Free and reserved stretches below this keep their proportion.
+const LEAST_EMPTY_BYTES: u64 = 1 << 20;
 
 /// Lays out the strip, or the part of it that shows `window`. The number of stripes is bounded by the width of a screen,
 /// not by the number of regions.
@@ -47,22 +48,23 @@ pub fn stripes(space: &AddressSpace, window: Option<VaRange>) -> Vec<Stripe> {
         })
         .collect();
     let pieces = without_outer_gaps(&pieces);
-    let is_gap =
-        |(range, kind): &(VaRange, StripeKind)| *kind == StripeKind::Gap && range.size_bytes() >= LEAST_GAP_BYTES;
-    let gap_weight = |range: VaRange| (range.size_bytes() as f64 / LEAST_GAP_BYTES as f64).log2() + 1.0;
-    let gap_total: f64 = pieces.iter().filter(|piece| is_gap(piece)).map(|(range, _)| gap_weight(*range)).sum();
-    let busy_total: f64 =
-        pieces.iter().filter(|piece| !is_gap(piece)).map(|(range, _)| range.size_bytes() as f64).sum();
-    let gap_share = match (gap_total > 0.0, busy_total > 0.0) {
-        (true, true) => GAP_SHARE,
+    let is_short = |(range, kind): &(VaRange, StripeKind)| {
+        !matches!(kind, StripeKind::Committed(_)) && range.size_bytes() >= LEAST_EMPTY_BYTES
+    };
+    let short_weight = |range: VaRange| (range.size_bytes() as f64 / LEAST_EMPTY_BYTES as f64).log2() + 1.0;
+    let short_total: f64 = pieces.iter().filter(|piece| is_short(piece)).map(|(range, _)| short_weight(*range)).sum();
+    let full_total: f64 =
+        pieces.iter().filter(|piece| !is_short(piece)).map(|(range, _)| range.size_bytes() as f64).sum();
+    let short_share = match (short_total > 0.0, full_total > 0.0) {
+        (true, true) => EMPTY_SHARE,
         (true, false) => 1.0,
         (false, _) => 0.0,
     };
     let width_of = |piece: &(VaRange, StripeKind)| {
-        if is_gap(piece) {
-            gap_weight(piece.0) / gap_total * gap_share
+        if is_short(piece) {
+            short_weight(piece.0) / short_total * short_share
         } else {
-            piece.0.size_bytes() as f64 / busy_total * (1.0 - gap_share)
+            piece.0.size_bytes() as f64 / full_total * (1.0 - short_share)
         }
     };
     let mut joiner = Joiner::default();
@@ -158,7 +160,7 @@ mod tests {
                 memory_type: 0x2_0000,
             })
             .collect();
-        map_from_memory_info(&records, &[], &ClaimMap::default(), &[], &mut Problems::default())
+        map_from_memory_info(&records, true, &[], &ClaimMap::default(), &[], &mut Problems::default())
     }
 
     #[test]
@@ -171,9 +173,8 @@ mod tests {
 
     #[test]
     fn stripes_are_bounded_by_the_screen_and_cover_it_without_overlap() {
-        let regions: Vec<(u64, u64, u32)> = (0..50_000_u64)
-            .map(|n| (0x10000 + n * 0x1000, 0x1000, if n % 2 == 0 { 0x1000 } else { 0x2000 }))
-            .collect();
+        let regions: Vec<(u64, u64, u32)> =
+            (0..50_000_u64).map(|n| (0x10000 + n * 0x1000, 0x1000, if n % 2 == 0 { 0x1000 } else { 0x2000 })).collect();
         let stripes = stripes(&space(&regions), None);
         assert!(stripes.len() <= 4097, "{}", stripes.len());
         assert!(stripes.windows(2).all(|pair| pair[0].right <= pair[1].left + 1e-6));

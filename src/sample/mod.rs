@@ -93,7 +93,8 @@ pub fn write_sample(folder: &Path, options: &SampleOptions, progress: &Progress)
 
 /// Writes under another name in the same folder, then renames: whoever looks sees the whole file or none.
 fn write_whole(file: &MinidumpFile, path: &Path) -> Result<(), SampleError> {
-    let partial = path.with_extension("dmp.partial");
+    // Two programs may write the sample at once; whoever renames last wins, and both files are whole.
+    let partial = path.with_extension(format!("dmp.{}.partial", std::process::id()));
     let written = file.write_to(&partial).and_then(|()| {
         fs::rename(&partial, path).map_err(|source| SampleError::RenameFile {
             from: partial.clone(),

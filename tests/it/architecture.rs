@@ -60,15 +60,8 @@ fn import_table_points_down_and_has_no_dead_row() {
         if !modules.iter().any(|module| own_folder(&row.folder, module).is_some()) {
             faults.push(format!("import table: no file belongs to `{}`", row.folder));
         }
-        for allowed in row
-            .may_import
-            .iter()
-            .filter(|allowed| !layers.contains(first_name(allowed)))
-        {
-            faults.push(format!(
-                "import table: `{}` names `{allowed}`, a layer further down the table",
-                row.folder
-            ));
+        for allowed in row.may_import.iter().filter(|allowed| !layers.contains(first_name(allowed))) {
+            faults.push(format!("import table: `{}` names `{allowed}`, a layer further down the table", row.folder));
         }
     }
     assert_no_faults(&faults);
@@ -98,10 +91,7 @@ fn document_names_every_layer_and_dependency() {
     let document = read("ARCHITECTURE.md");
     let manifest = read("Cargo.toml");
     let files = source_files();
-    let folders = files
-        .iter()
-        .filter_map(|file| file.path.strip_prefix("src/")?.split_once('/'))
-        .map(|(name, _)| name);
+    let folders = files.iter().filter_map(|file| file.path.strip_prefix("src/")?.split_once('/')).map(|(name, _)| name);
     let faults: Vec<String> = folders
         .chain(dependencies(&manifest))
         .collect::<BTreeSet<_>>()
@@ -128,10 +118,7 @@ fn import_faults(table: &[Row], file: &SourceFile) -> Vec<String> {
         .map(|import| {
             let (path, line, folder) = (&file.path, import.line, &row.folder);
             let may = row.may_import.join(", ");
-            format!(
-                "{path}:{line}: takes `{}`, but `{folder}` may import only: {may}",
-                import.path
-            )
+            format!("{path}:{line}: takes `{}`, but `{folder}` may import only: {may}", import.path)
         })
         .collect()
 }
@@ -139,18 +126,11 @@ fn import_faults(table: &[Row], file: &SourceFile) -> Vec<String> {
 fn word_faults(places: &[Place], file: &SourceFile) -> Vec<String> {
     let code = code_only(&file.text);
     let mut faults = Vec::new();
-    for place in places
-        .iter()
-        .filter(|place| !place.only_in.iter().any(|home| is_home(home, &file.path)))
-    {
+    for place in places.iter().filter(|place| !place.only_in.iter().any(|home| is_home(home, &file.path))) {
         for (index, line) in code.lines().enumerate() {
             for word in place.words.iter().filter(|word| has_word(line, word)) {
                 let homes = place.only_in.join(", ");
-                faults.push(format!(
-                    "{}:{}: `{word}` may stand only in: {homes}",
-                    file.path,
-                    index + 1
-                ));
+                faults.push(format!("{}:{}: `{word}` may stand only in: {homes}", file.path, index + 1));
             }
         }
     }
@@ -165,15 +145,9 @@ fn manner_faults(file: &SourceFile) -> Vec<String> {
     }
     let line_count = text.lines().count();
     if line_count > LONGEST_FILE_LINES {
-        faults.push(format!(
-            "{path}: {line_count} lines, at most {LONGEST_FILE_LINES}: split it by subject"
-        ));
+        faults.push(format!("{path}: {line_count} lines, at most {LONGEST_FILE_LINES}: split it by subject"));
     }
-    for name in path
-        .trim_end_matches(".rs")
-        .split('/')
-        .filter(|name| EMPTY_NAMES.contains(name))
-    {
+    for name in path.trim_end_matches(".rs").split('/').filter(|name| EMPTY_NAMES.contains(name)) {
         faults.push(format!("{path}: the name `{name}` does not say what is inside"));
     }
     for (index, line) in text.lines().enumerate() {
@@ -200,8 +174,7 @@ fn own_folder(folder: &str, module: &str) -> Option<String> {
 }
 
 fn is_within(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 fn first_name(path: &str) -> &str {
@@ -209,11 +182,7 @@ fn first_name(path: &str) -> &str {
 }
 
 fn is_home(home: &str, path: &str) -> bool {
-    if home.ends_with('/') {
-        path.starts_with(home)
-    } else {
-        path == home
-    }
+    if home.ends_with('/') { path.starts_with(home) } else { path == home }
 }
 
 /// Whether `word` stands in `line` as a whole word; a `*` at its end leaves the end open.
@@ -246,24 +215,15 @@ fn dependencies(manifest: &str) -> Vec<&str> {
 fn import_table(document: &str) -> Vec<Row> {
     let rows = table_under(document, "Import table").into_iter().map(|cells| {
         let [folder, may_import] = cells;
-        assert_eq!(
-            folder.len(),
-            1,
-            "import table: a row is about one folder, this one about {folder:?}"
-        );
-        Row {
-            folder: folder.concat(),
-            may_import,
-        }
+        assert_eq!(folder.len(), 1, "import table: a row is about one folder, this one about {folder:?}");
+        Row { folder: folder.concat(), may_import }
     });
     rows.collect()
 }
 
 fn word_table(document: &str) -> Vec<Place> {
     let rows = table_under(document, "Word table");
-    rows.into_iter()
-        .map(|[words, only_in]| Place { words, only_in })
-        .collect()
+    rows.into_iter().map(|[words, only_in]| Place { words, only_in }).collect()
 }
 
 /// The two-column table under a heading; of each cell what stands between backticks, the rest being for the reader.
@@ -277,15 +237,10 @@ fn table_under(document: &str, heading: &str) -> Vec<[Vec<String>; 2]> {
         .skip(2)
         .map(|line| {
             let cells: Vec<Vec<String>> = line.trim().trim_matches('|').split('|').map(quoted_names).collect();
-            cells
-                .try_into()
-                .unwrap_or_else(|_| panic!("{heading}: not a row of two cells: {line}"))
+            cells.try_into().unwrap_or_else(|_| panic!("{heading}: not a row of two cells: {line}"))
         })
         .collect();
-    assert!(
-        !rows.is_empty(),
-        "ARCHITECTURE.md has no table under the heading \"{heading}\""
-    );
+    assert!(!rows.is_empty(), "ARCHITECTURE.md has no table under the heading \"{heading}\"");
     rows
 }
 
@@ -316,10 +271,7 @@ fn source_files() -> Vec<SourceFile> {
             if entry.path().is_dir() {
                 folders.push(path);
             } else if path.ends_with(".rs") {
-                files.push(SourceFile {
-                    text: read(&path),
-                    path,
-                });
+                files.push(SourceFile { text: read(&path), path });
             }
         }
     }
@@ -359,10 +311,7 @@ Words before it.
 ";
 
     fn file(path: &str, text: &str) -> SourceFile {
-        SourceFile {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        SourceFile { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// Whether the imports of `text` in the file `path` keep to the table above.
@@ -377,30 +326,14 @@ Words before it.
         check_import("src/base/addr.rs", "use super::units;", true);
         check_import("src/base/addr.rs", "use crate::process::Heap;", false);
         check_import("src/base/addr.rs", "use crate::*;", false);
-        check_import(
-            "src/process/heap/nt.rs",
-            "use super::lfh; use crate::process::heap::Heap;",
-            true,
-        );
-        check_import(
-            "src/process/heap/nt.rs",
-            "use crate::{base::Va, input::dump::Dump};",
-            true,
-        );
+        check_import("src/process/heap/nt.rs", "use super::lfh; use crate::process::heap::Heap;", true);
+        check_import("src/process/heap/nt.rs", "use crate::{base::Va, input::dump::Dump};", true);
         check_import("src/process/heap/nt.rs", "use crate::input::dumper;", false);
         check_import("src/process/heap/nt.rs", "use crate::input;", false);
         check_import("src/process/heap/nt.rs", "use super::super::regions::Region;", false);
-        check_import(
-            "src/process/heap/mod.rs",
-            "fn f() -> crate::process::regions::Region {}",
-            false,
-        );
+        check_import("src/process/heap/mod.rs", "fn f() -> crate::process::regions::Region {}", false);
         check_import("src/process/mod.rs", "pub use self::heap::Heap;", true);
-        check_import(
-            "src/gui/bars/menu.rs",
-            "use crate::{gui::views::log, present::Cell};",
-            true,
-        );
+        check_import("src/gui/bars/menu.rs", "use crate::{gui::views::log, present::Cell};", true);
         check_import("src/gui/bars/menu.rs", "use crate::present::overview;", false);
         check_import("src/gui/views/log.rs", "use crate::gui::ctx::ViewCtx;", false);
         check_import("src/lib.rs", "pub mod base; pub use crate::base::Va;", false);
@@ -409,10 +342,7 @@ Words before it.
 
     #[test]
     fn import_fault_names_file_line_and_rule() {
-        let faults = import_faults(
-            &import_table(DOCUMENT),
-            &file("src/process/a.rs", "\nuse crate::{\n  gui::App};"),
-        );
+        let faults = import_faults(&import_table(DOCUMENT), &file("src/process/a.rs", "\nuse crate::{\n  gui::App};"));
         let expected = "src/process/a.rs:3: takes `gui::App`, but `process::*` may import only: base, input::dump";
         assert_eq!(faults, [expected]);
     }
@@ -420,20 +350,11 @@ Words before it.
     #[test]
     fn words() {
         let faults = |path, text| word_faults(&word_table(DOCUMENT), &file(path, text)).len();
-        assert_eq!(
-            faults(
-                "src/present/a.rs",
-                "unsafe { egui_plot::f() }\nColor32::from_rgb(1, 2, 3)"
-            ),
-            3
-        );
+        assert_eq!(faults("src/present/a.rs", "unsafe { egui_plot::f() }\nColor32::from_rgb(1, 2, 3)"), 3);
         assert_eq!(faults("src/input/mapping.rs", "unsafe { f() }"), 0);
         assert_eq!(faults("src/gui/theme.rs", "egui::Color32::from_rgb(1, 2, 3)"), 0);
         assert_eq!(
-            faults(
-                "src/present/a.rs",
-                "#![expect(unsafe_code)] // unsafe egui\nlet a = \"egui\"; my_egui();"
-            ),
+            faults("src/present/a.rs", "#![expect(unsafe_code)] // unsafe egui\nlet a = \"egui\"; my_egui();"),
             0
         );
         assert!(has_word("a Color32::RED", "Color32") && !has_word("a Color32x", "Color32"));

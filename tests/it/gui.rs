@@ -43,8 +43,7 @@ pub fn window_on(inputs: Vec<PathBuf>) -> Window {
 /// A window on the sample series, and the folder that it lies in.
 pub fn sample_window() -> (Window, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let options =
-        AppOptions { open_sample: true, sample_folder: folder.path().to_owned(), ..AppOptions::default() };
+    let options = AppOptions { open_sample: true, sample_folder: folder.path().to_owned(), ..AppOptions::default() };
     let mut harness = window(options);
     wait(&mut harness);
     (harness, folder)
@@ -183,7 +182,8 @@ fn a_drag_in_the_plot_chooses_an_interval_and_escape_leaves_it() {
 fn the_legend_switches_a_use_off_and_on() {
     let (mut harness, _folder) = sample_window();
     let is_on = |harness: &Window| {
-        let node = harness.get_by(|node| node.role() == egui::Role::CheckBox && node.label().as_deref() == Some("heap"));
+        let node =
+            harness.get_by(|node| node.role() == egui::Role::CheckBox && node.label().as_deref() == Some("heap"));
         node.accesskit_node().toggled() == Some(egui::accesskit::Toggled::True)
     };
     assert!(is_on(&harness));

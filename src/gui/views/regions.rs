@@ -106,7 +106,7 @@ fn strip_area_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut RegionsState, dump:
             let (start, end) = (stripe.range.start.windbg(width), stripe.range.end.windbg(width));
             format!("{start} – {end}  {}  {what}", ByteSize(stripe.range.size_bytes()))
         }
-        None => "Address space: reserved memory is pale, gaps of free memory are drawn short. Wheel or drag to zoom."
+        None => "Address space: reserved memory is pale; it and free gaps are drawn short. Wheel or drag to zoom."
             .to_owned(),
     };
     ui.add(Label::new(RichText::new(hint).small().weak()).truncate());

@@ -51,11 +51,7 @@ fn not_code_end(chars: &[char], at: usize) -> usize {
         '\'' if char_at(at + 1) == '\\' || char_at(at + 2) == '\'' => quoted_end(chars, at, '\''),
         'r' if at == 0 || !is_name_char(char_at(at - 1)) || matches!(char_at(at - 1), 'b' | 'c') => {
             let hash_count = chars[at + 1..].iter().take_while(|&&c| c == '#').count();
-            if char_at(at + 1 + hash_count) == '"' {
-                raw_string_end(chars, at, hash_count)
-            } else {
-                at
-            }
+            if char_at(at + 1 + hash_count) == '"' { raw_string_end(chars, at, hash_count) } else { at }
         }
         _ => at,
     }
@@ -88,9 +84,7 @@ fn quoted_end(chars: &[char], at: usize, quote: char) -> usize {
 fn raw_string_end(chars: &[char], at: usize, hash_count: usize) -> usize {
     let body = at + hash_count + 2;
     let ends = |&i: &usize| chars[i] == '"' && chars[i + 1..].iter().take_while(|&&c| c == '#').count() >= hash_count;
-    (body..chars.len())
-        .find(ends)
-        .map_or(chars.len(), |quote| quote + 1 + hash_count)
+    (body..chars.len()).find(ends).map_or(chars.len(), |quote| quote + 1 + hash_count)
 }
 
 pub fn is_name_char(c: char) -> bool {
@@ -229,10 +223,7 @@ impl Reader<'_> {
             }
             _ => return,
         };
-        self.found.push(Import {
-            line: self.tokens[token].line,
-            path: from_root.join("::"),
-        });
+        self.found.push(Import { line: self.tokens[token].line, path: from_root.join("::") });
     }
 }
 
@@ -241,10 +232,8 @@ mod tests {
 
     /// Each import of `source`, standing in module `process::heap::nt`, as `line path`.
     fn check(source: &str, expected: &[&str]) {
-        let found: Vec<String> = imports(source, "process::heap::nt")
-            .iter()
-            .map(|i| format!("{} {}", i.line, i.path))
-            .collect();
+        let found: Vec<String> =
+            imports(source, "process::heap::nt").iter().map(|i| format!("{} {}", i.line, i.path)).collect();
         assert_eq!(found, expected, "in {source:?}");
     }
 
@@ -265,20 +254,14 @@ mod tests {
             "use crate::{\n    base::{\n        Va,\n    },\n    input::dump::Dump as D,\n};\nuse crate::gui;",
             &["3 base::Va", "5 input::dump::Dump", "7 gui"],
         );
-        check(
-            "use {crate::base::Va, std::fs, super::lfh};",
-            &["1 base::Va", "1 process::heap::lfh"],
-        );
+        check("use {crate::base::Va, std::fs, super::lfh};", &["1 base::Va", "1 process::heap::lfh"]);
         check("use crate::base::{};", &[]);
     }
 
     #[test]
     fn self_and_super() {
         check("use self::entry::Entry;", &["1 process::heap::nt::entry::Entry"]);
-        check(
-            "use super::{Heap, lfh::Bucket};",
-            &["1 process::heap::Heap", "1 process::heap::lfh::Bucket"],
-        );
+        check("use super::{Heap, lfh::Bucket};", &["1 process::heap::Heap", "1 process::heap::lfh::Bucket"]);
         check("use super::super::regions;", &["1 process::regions"]);
         check("let r = super::super::regions::all();", &["1 process::regions::all"]);
         check("use super::super::super::super::gui;", &["1 gui"]);
@@ -295,41 +278,17 @@ mod tests {
             "fn f(a: crate::base::Va) -> crate::gui::App { crate::jobs::go::<u8>() }",
             &["1 base::Va", "1 gui::App", "1 jobs::go"],
         );
-        check(
-            "pub(crate) fn f(self) { self.x }\npub(in crate::process) fn g() {}\npub(super) fn h() {}",
-            &[],
-        );
-        check(
-            "fn f<'a>() -> impl Iterator + use<'a> { crate::base::zero() }",
-            &["1 base::zero"],
-        );
-        check(
-            "use std::fs; use regions::Region; fn f() { std::mem::swap(&mut a, &mut b) }",
-            &[],
-        );
+        check("pub(crate) fn f(self) { self.x }\npub(in crate::process) fn g() {}\npub(super) fn h() {}", &[]);
+        check("fn f<'a>() -> impl Iterator + use<'a> { crate::base::zero() }", &["1 base::zero"]);
+        check("use std::fs; use regions::Region; fn f() { std::mem::swap(&mut a, &mut b) }", &[]);
     }
 
     #[test]
     fn comments_and_strings_are_not_code() {
-        check(
-            "// use crate::gui;\n/* use crate::gui; /* nested */ use crate::gui; */ use crate::base;",
-            &["2 base"],
-        );
-        check(
-            "/// [`crate::gui`]\nlet a = \"use crate::gui; \\\" crate::gui::x\"; crate::base::f()",
-            &["2 base::f"],
-        );
-        check(
-            "let a = r#\"crate::gui::x \" crate::gui::y\"#; let b = br\"\\\"; crate::base::f()",
-            &["1 base::f"],
-        );
-        check(
-            "let a = ['\"', '\\'', 'x']; fn f<'a>(r#type: &'a u8) { crate::base::f() }",
-            &["1 base::f"],
-        );
-        assert_eq!(
-            code_only("a /* b\nc */ d \"e\\n\nf\" g 'h' // i\nj"),
-            "a     \n     d     \n   g         \nj"
-        );
+        check("// use crate::gui;\n/* use crate::gui; /* nested */ use crate::gui; */ use crate::base;", &["2 base"]);
+        check("/// [`crate::gui`]\nlet a = \"use crate::gui; \\\" crate::gui::x\"; crate::base::f()", &["2 base::f"]);
+        check("let a = r#\"crate::gui::x \" crate::gui::y\"#; let b = br\"\\\"; crate::base::f()", &["1 base::f"]);
+        check("let a = ['\"', '\\'', 'x']; fn f<'a>(r#type: &'a u8) { crate::base::f() }", &["1 base::f"]);
+        assert_eq!(code_only("a /* b\nc */ d \"e\\n\nf\" g 'h' // i\nj"), "a     \n     d     \n   g         \nj");
     }
 }
