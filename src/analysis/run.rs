@@ -44,7 +44,8 @@ pub fn run(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelle
     let analysis = Analysis { snapshots, groups, failures: found.failures, notes };
     progress.check()?;
     let remarks = remarks(&analysis);
-    Ok(Analysis { notes: analysis.notes.iter().cloned().chain(remarks).collect(), ..analysis })
+    // What changes the meaning of everything, mixed processes, comes first.
+    Ok(Analysis { notes: remarks.into_iter().chain(analysis.notes.iter().cloned()).collect(), ..analysis })
 }
 
 #[derive(Default)]
@@ -65,7 +66,7 @@ fn find_files(inputs: &[PathBuf]) -> FoundFiles {
             if seen.insert(canonical) {
                 found.files.push(file);
             } else {
-                let text = format!("was named more than once and is used once: {}", printable_path(&file));
+                let text = format!("named more than once and used once: {}", printable_path(&file));
                 found.notes.push(Note { text, dumps: Vec::new() });
             }
         }
@@ -82,8 +83,18 @@ fn dumps_in_folder(folder: &Path, failures: &mut Vec<Failure>) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
-    let mut files: Vec<PathBuf> =
-        entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| is_dump_name(path)).collect();
+    let mut files = Vec::new();
+    for entry in entries {
+        match entry {
+            Ok(entry) if is_dump_name(&entry.path()) => files.push(entry.path()),
+            Ok(_) => {}
+            Err(error) => {
+                let text = format!("cannot be listed to its end: {error}: {}", printable_path(folder));
+                failures.push(Failure { path: folder.to_owned(), text });
+                break;
+            }
+        }
+    }
     files.sort();
     if files.is_empty() {
         let text =
@@ -149,10 +160,13 @@ fn natural_key(name: &str) -> Vec<NamePart> {
 fn leave_out_copies(snapshots: Vec<Snapshot>, notes: &mut Vec<Note>) -> Vec<Snapshot> {
     let mut kept: Vec<Snapshot> = Vec::new();
     for snapshot in snapshots {
-        let twin = kept.iter().find(|other| other.dump.fingerprint == snapshot.dump.fingerprint);
+        // Equal heads and ends only hint at a copy; all bytes prove it.
+        let twin = kept.iter().find(|other| {
+            other.dump.fingerprint == snapshot.dump.fingerprint
+                && other.dump.memory.file_bytes() == snapshot.dump.memory.file_bytes()
+        });
         if let Some(twin) = twin {
-            let text =
-                format!("is a copy of {} and left out: {}", twin.file_name(), printable_path(&snapshot.dump.path));
+            let text = format!("left out as a copy of {}: {}", twin.file_name(), printable_path(&snapshot.dump.path));
             notes.push(Note { text, dumps: Vec::new() });
         } else {
             kept.push(snapshot);
@@ -214,7 +228,7 @@ fn equal_time_notes(dumps: &[DumpIdx], analysis: &Analysis) -> Vec<Note> {
         .filter(|(_, dumps)| dumps.len() > 1)
         .map(|(time, dumps)| Note {
             text: format!(
-                "have the same time, {} UTC, and are in the order of their names: {}",
+                "dumps with the same time, {} UTC, are in the order of their names: {}",
                 time.table_text(),
                 dump_names(&dumps, analysis)
             ),

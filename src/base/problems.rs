@@ -19,6 +19,16 @@ pub enum ProblemKind {
     Damage,
 }
 
+impl ProblemKind {
+    /// The word for it in logs and reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Damage => "damaged",
+        }
+    }
+}
+
 /// The problems of one input, in the order found, at most [`Problems::LIMIT`] of them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Problems {

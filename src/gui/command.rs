@@ -20,6 +20,8 @@ pub enum Command {
     Add(Vec<PathBuf>),
     OpenSample,
     AskForFiles,
+    /// Ask for files to open together with those that are open.
+    AskForMoreFiles,
     AskForFolder,
     Reload,
     CloseSeries,

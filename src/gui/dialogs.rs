@@ -10,6 +10,7 @@ use super::command::Command;
 /// What a dialog is for.
 enum Purpose {
     OpenFiles,
+    AddFiles,
     OpenFolder,
     Save(Vec<u8>),
 }
@@ -34,11 +35,11 @@ const DUMP_EXTENSIONS: [&str; 6] = ["dmp", "mdmp", "hdmp", "DMP", "MDMP", "HDMP"
 
 impl Dialogs {
     pub fn ask_for_files(&mut self, ctx: &egui::Context) {
-        let dialog = rfd::FileDialog::new()
-            .set_title("Open dumps")
-            .add_filter("process dumps", &DUMP_EXTENSIONS)
-            .add_filter("all files", &["*"]);
-        self.show(ctx, dialog, Purpose::OpenFiles);
+        self.show(ctx, files_dialog("Open dumps"), Purpose::OpenFiles);
+    }
+
+    pub fn ask_for_more_files(&mut self, ctx: &egui::Context) {
+        self.show(ctx, files_dialog("Add dumps to the series"), Purpose::AddFiles);
     }
 
     pub fn ask_for_folder(&mut self, ctx: &egui::Context) {
@@ -78,9 +79,17 @@ impl Dialogs {
     }
 }
 
+fn files_dialog(title: &str) -> rfd::FileDialog {
+    rfd::FileDialog::new()
+        .set_title(title)
+        .add_filter("process dumps", &DUMP_EXTENSIONS)
+        .add_filter("all files", &["*"])
+}
+
 fn answer(dialog: rfd::FileDialog, purpose: Purpose) -> Option<Answer> {
     match purpose {
         Purpose::OpenFiles => dialog.pick_files().map(|files| Answer::Command(Command::Open(files))),
+        Purpose::AddFiles => dialog.pick_files().map(|files| Answer::Command(Command::Add(files))),
         Purpose::OpenFolder => dialog.pick_folder().map(|folder| Answer::Command(Command::Open(vec![folder]))),
         Purpose::Save(bytes) => dialog.save_file().map(|path| Answer::Save { path, bytes }),
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use eframe::egui::{self, Key, KeyboardShortcut, Modifiers};
 
 use crate::analysis::Analysis;
+use crate::base::ids::DumpIdx;
 use crate::jobs::Finished;
 use crate::jobs::open_series::{JobOutput, open_sample, open_series, save_file};
 use crate::present::log::{Gravity, LogEntry};
@@ -15,7 +16,8 @@ use super::app::{App, Message};
 use super::command::Command;
 use super::dialogs::Answer;
 use super::screenshot::{Target, to_png};
-use super::selection::{Item, Place};
+use super::selection::{History, Item, Place};
+use super::session::Session;
 use super::tab::Tab;
 use super::{settings, theme};
 
@@ -98,18 +100,27 @@ impl App {
             self.message = Some(Message { text: with_more(text, failed_count), is_error: true });
             return;
         }
-        let is_reload = inputs == self.session.inputs;
+        let kept = (inputs == self.session.inputs).then(|| Kept::of(&self.session));
         self.settings.remember(&inputs);
-        let last = analysis.main_group().and_then(|group| group.dumps.last().copied());
+        self.save_settings();
         self.session.inputs = inputs;
         self.session.analysis = Arc::new(analysis);
         self.session.generation += 1;
-        if !is_reload {
-            self.session.baseline = None;
-            self.session.interval = None;
-            self.session.selected = last.map(Item::Dump);
-            self.history.go(Place { tab: self.history.place().tab, item: self.session.selected });
-        }
+        let kept = kept.unwrap_or_default();
+        let find = |path: &PathBuf| {
+            let found = self.session.analysis.snapshots.iter().position(|snapshot| snapshot.dump.path == *path);
+            found.map(DumpIdx)
+        };
+        let baseline = kept.baseline.as_ref().and_then(find);
+        let interval = kept.interval.as_ref().and_then(|(from, to)| Some((find(from)?, find(to)?)));
+        let selected = kept.selected.as_ref().and_then(find);
+        self.session.baseline = baseline;
+        self.session.interval = interval.filter(|(from, to)| from < to);
+        self.session.selected = None;
+        self.session.selected = selected.or_else(|| self.session.dump()).map(Item::Dump);
+        // Places in another series mean nothing in this one.
+        let place = Place { tab: self.history.place().tab, item: self.session.selected };
+        self.history = History::starting_at(place);
         let count = self.session.analysis.snapshots.len();
         match first_failure {
             Some(text) => self.message = Some(Message { text: with_more(text, failed_count), is_error: true }),
@@ -203,11 +214,15 @@ impl App {
                 self.jobs.start("opening the sample series", move |progress| open_sample(&folder, progress));
             }
             Command::AskForFiles => self.dialogs.ask_for_files(ctx),
+            Command::AskForMoreFiles => self.dialogs.ask_for_more_files(ctx),
             Command::AskForFolder => self.dialogs.ask_for_folder(ctx),
             Command::Reload => self.open(self.session.inputs.clone()),
             Command::CloseSeries => {
                 let generation = self.session.generation + 1;
-                self.session = super::session::Session { generation, ..Default::default() };
+                self.session = Session { generation, ..Default::default() };
+                self.history = History::starting_at(Place { tab: self.history.place().tab, item: None });
+                self.message = None;
+                ctx.send_viewport_cmd(egui::ViewportCommand::Title(self.title()));
             }
             Command::ForgetRecent => self.settings.recent.clear(),
             Command::Show(tab) => self.go(tab, self.session.selected),
@@ -264,6 +279,8 @@ impl App {
     }
 
     fn open(&mut self, inputs: Vec<PathBuf>) {
+        // A recent series is opened from any folder.
+        let inputs: Vec<PathBuf> = inputs.into_iter().map(|path| std::path::absolute(&path).unwrap_or(path)).collect();
         if !inputs.is_empty() {
             // Two series opening at once would race for the window.
             self.jobs.cancel_all();
@@ -298,6 +315,25 @@ impl App {
         match settings::save(&path, &self.settings) {
             Ok(()) => self.saved_settings = self.settings.clone(),
             Err(text) => self.tell(text, true),
+        }
+    }
+}
+
+/// What the user chose, by the files themselves: their numbers change when a file comes or goes.
+#[derive(Default)]
+struct Kept {
+    baseline: Option<PathBuf>,
+    interval: Option<(PathBuf, PathBuf)>,
+    selected: Option<PathBuf>,
+}
+
+impl Kept {
+    fn of(session: &Session) -> Self {
+        let path = |dump: DumpIdx| session.analysis.snapshot(dump).map(|snapshot| snapshot.dump.path.clone());
+        Self {
+            baseline: session.baseline.and_then(path),
+            interval: session.interval.and_then(|(from, to)| Some((path(from)?, path(to)?))),
+            selected: session.dump().and_then(path),
         }
     }
 }

@@ -44,6 +44,11 @@ impl Default for History {
 impl History {
     const MOST_PLACES: usize = 200;
 
+    /// A history with one place and no way back.
+    pub fn starting_at(place: Place) -> Self {
+        Self { places: vec![place], at: 0 }
+    }
+
     pub fn place(&self) -> Place {
         self.places.get(self.at).copied().unwrap_or(Place { tab: Tab::default(), item: None })
     }

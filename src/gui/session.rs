@@ -27,9 +27,10 @@ impl Session {
         self.analysis.snapshots.is_empty()
     }
 
-    /// The dump that views of one dump show.
+    /// The dump that views of one dump show: the selected one, else the last of the process with most dumps.
     pub fn dump(&self) -> Option<DumpIdx> {
-        self.selected.map(Item::dump).filter(|dump| dump.0 < self.analysis.snapshots.len())
+        let selected = self.selected.map(Item::dump).filter(|dump| dump.0 < self.analysis.snapshots.len());
+        selected.or_else(|| self.analysis.main_group()?.dumps.last().copied())
     }
 
     pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
@@ -49,14 +50,17 @@ impl Session {
 
     /// The two dumps that are compared: what the user chose, else the baseline and the last dump.
     pub fn ends(&self) -> Option<(DumpIdx, DumpIdx)> {
-        let group = self.group()?;
-        let chosen = self.interval.filter(|(from, to)| group.dumps.contains(from) && group.dumps.contains(to));
-        chosen.or_else(|| Some((self.baseline()?, *group.dumps.last()?)))
+        let dumps = self.interval_dumps();
+        Some((*dumps.first()?, *dumps.last()?))
     }
 
     /// The dumps of the process from the first to the second end.
     pub fn interval_dumps(&self) -> Vec<DumpIdx> {
-        let (Some(group), Some((from, to))) = (self.group(), self.ends()) else { return Vec::new() };
-        group.dumps.iter().copied().filter(|dump| (from..=to).contains(dump)).collect()
+        let Some(group) = self.group() else { return Vec::new() };
+        let is_of_group = |(from, to): &(DumpIdx, DumpIdx)| group.dumps.contains(from) && group.dumps.contains(to);
+        match self.interval.filter(is_of_group) {
+            Some((from, to)) => group.dumps.iter().copied().filter(|dump| (from..=to).contains(dump)).collect(),
+            None => group.compared_dumps(self.baseline()),
+        }
     }
 }

@@ -98,6 +98,7 @@ pub fn load(path: Option<&Path>) -> Loaded {
         Err(error) => return put_aside(path, &error.to_string()),
     };
     match serde_json::from_str::<Settings>(&text) {
+        Ok(settings) if settings.version > VERSION => put_aside(path, "a newer version of dumptrend wrote it"),
         Ok(settings) => Loaded { settings: settings.bounded(), message: None },
         Err(error) => put_aside(path, &error.to_string()),
     }

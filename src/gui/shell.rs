@@ -20,7 +20,7 @@ pub fn shell_ui(app: &mut App, ui: &mut Ui) {
     });
     if !app.session.is_empty() {
         Panel::left("dumps")
-            .default_size(224.0)
+            .default_size(200.0)
             .min_size(160.0)
             .frame(bar(ui))
             .show(ui, |ui| dump_list::dump_list_ui(ui, &ctx));

@@ -1,6 +1,7 @@
 //! Colours, faces and spacing. The only place where a colour is a number.
 #![expect(clippy::disallowed_methods, reason = "this is the one place for colours as numbers")]
 
+use eframe::egui::style::ScrollStyle;
 use eframe::egui::{
     Color32, Context, CornerRadius, FontDefinitions, FontFamily, FontId, Margin, Stroke, TextStyle, Theme as EguiTheme,
     ThemePreference, Vec2, Visuals,
@@ -124,6 +125,8 @@ pub fn install(ctx: &Context, choice: ThemeChoice) {
             style.spacing.button_padding = Vec2::new(8.0, 3.0);
             style.spacing.window_margin = Margin::same(12);
             style.spacing.menu_margin = Margin::same(8);
+            // Always in sight: a hidden bar hides that there is more.
+            style.spacing.scroll = ScrollStyle::thin();
             style.visuals = visuals(Theme::of(theme == EguiTheme::Dark));
         });
     }

@@ -68,20 +68,21 @@ impl DumpTable {
         self.dumps.get(row).copied()
     }
 
-    fn delta(&self, snapshot: &Snapshot) -> Value {
-        let baseline = self.baseline.and_then(|dump| self.analysis.snapshot(dump));
+    fn delta(&self, dump: DumpIdx, snapshot: &Snapshot) -> Value {
+        let is_same_process =
+            |baseline: &DumpIdx| self.analysis.group_of(*baseline).is_some_and(|group| group.dumps.contains(&dump));
+        let baseline = self.baseline.filter(is_same_process).and_then(|dump| self.analysis.snapshot(dump));
         Value::delta(baseline.and_then(|baseline| committed_change(baseline, snapshot).delta()))
     }
 }
 
-/// User and kernel time of all threads that are in a dump; `None` when it has no thread times.
+/// User and kernel time of all threads in the thread list; `None` when the dump lacks the times of any of them.
 pub fn cpu_ns(snapshot: &Snapshot) -> Option<u64> {
-    let times = snapshot.threads.iter().filter_map(|thread| Some((thread.times.user_ns?, thread.times.kernel_ns?)));
-    let mut sum = None;
-    for (user_ns, kernel_ns) in times {
-        sum = Some(sum.unwrap_or(0_u64).saturating_add(user_ns).saturating_add(kernel_ns));
-    }
-    sum
+    let mut listed = snapshot.threads.iter().filter(|thread| thread.is_listed).peekable();
+    listed.peek()?;
+    listed.try_fold(0_u64, |sum, thread| {
+        Some(sum.saturating_add(thread.times.user_ns?).saturating_add(thread.times.kernel_ns?))
+    })
 }
 
 /// `2 damaged, 1 missing`; empty when there is nothing to say.
@@ -115,7 +116,7 @@ impl TableModel for DumpTable {
             2 => Cell::new(snapshot.time().map_or(Value::Absent, Value::Time)),
             3 => Cell::new(Value::bytes(totals.committed_bytes())),
             4 if self.baseline == Some(dump) => Cell::toned(Value::text("baseline"), Tone::Dim),
-            4 => Cell::delta(self.delta(snapshot)),
+            4 => Cell::delta(self.delta(dump, snapshot)),
             5 => Cell::new(Value::bytes(totals.committed_bytes_of(Usage::Heap))),
             6 => Cell::new(Value::bytes(totals.committed_bytes_of(Usage::Unknown))),
             7 => Cell::new(cpu_ns(snapshot).map_or(Value::Absent, |ns| Value::Cpu { ns })),

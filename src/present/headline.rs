@@ -13,6 +13,9 @@ use super::words::usage_name;
 /// Growth below this share of what there was before is called steady.
 const STEADY_PERCENT: f64 = 1.0;
 
+/// A part may pass the whole by what rounding hides, not by more.
+const MOST_PERCENT: f64 = 100.5;
+
 /// What the interval says. Only numbers: a cause is for the findings to name.
 pub fn headline(analysis: &Analysis, interval: &[DumpIdx]) -> String {
     let Some((from, to)) = interval.first().zip(interval.last()) else { return "no dump could be read".to_owned() };
@@ -39,8 +42,13 @@ pub fn headline(analysis: &Analysis, interval: &[DumpIdx]) -> String {
         .filter_map(|(usage, change)| Some((usage, change, change.delta()?)))
         .max_by_key(|(_, _, delta)| delta.0);
     let who = largest.map_or_else(String::new, |(usage, change, delta)| {
-        let share = share_of_growth_percent(change, whole).map_or_else(String::new, |p| format!(" ({p:.0} %)"));
-        format!("; {delta}{share} of it is {}", in_words(usage))
+        match share_of_growth_percent(change, whole) {
+            Some(percent) if percent < MOST_PERCENT => {
+                format!("; {delta} ({percent:.0} %) of it is {}", in_words(usage))
+            }
+            // The whole is what is left of growth and decline together, so no part is a share of it.
+            _ => format!("; {} {delta}, less what others gave back", in_words(usage)),
+        }
     });
     format!("committed memory grew by {} {amounts}{who}", ByteSize(after.saturating_sub(before)))
 }

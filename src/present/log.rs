@@ -21,8 +21,8 @@ impl Gravity {
         match self {
             Self::Message => "message",
             Self::Note => "note",
-            Self::Missing => "missing",
-            Self::Damage => "damaged",
+            Self::Missing => ProblemKind::Missing.word(),
+            Self::Damage => ProblemKind::Damage.word(),
             Self::Failure => "failed",
         }
     }
@@ -84,7 +84,16 @@ impl LogTable {
                 text: problem.text.clone(),
             })
         });
-        let mut entries: Vec<LogEntry> = failures.chain(notes).chain(problems).collect();
+        let left_out =
+            analysis.snapshots.iter().filter(|snapshot| snapshot.problems.left_out_count() > 0).map(|snapshot| {
+                LogEntry {
+                    gravity: Gravity::Damage,
+                    file: snapshot.file_name(),
+                    place: String::new(),
+                    text: format!("{} more problems are not listed", snapshot.problems.left_out_count()),
+                }
+            });
+        let mut entries: Vec<LogEntry> = failures.chain(notes).chain(problems).chain(left_out).collect();
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.gravity as u8));
         entries.extend(messages.iter().cloned());
         Self { entries }

@@ -26,6 +26,8 @@ pub fn process_facts(snapshot: &Snapshot) -> Vec<Fact> {
     add("process id", snapshot.identity.pid.map(|pid| format!("{pid} ({pid:x})")));
     add("NtGlobalFlag", peb.map(|peb| global_flag_text(peb.nt_global_flag)));
     add("command line", parameters.and_then(|p| p.command_line.clone()));
+    add("current directory", parameters.and_then(|p| p.current_directory.clone()));
+    add("window title", parameters.and_then(|p| p.window_title.clone()));
     add("started", snapshot.identity.created.map(|time| format!("{} UTC", time.table_text())));
     add("Windows", snapshot.dump.system.as_ref().map(windows_text));
     add("bitness", Some(bitness_text(snapshot)));
@@ -43,7 +45,11 @@ pub fn process_facts(snapshot: &Snapshot) -> Vec<Fact> {
     );
     add(
         "exception",
-        snapshot.dump.exception.as_ref().map(|e| format!("{:08x} in thread {:x} at {}", e.code, e.tid, e.address)),
+        snapshot
+            .dump
+            .exception
+            .as_ref()
+            .map(|e| format!("{:08x} in thread {:x} at {}", e.code, e.tid, e.address.windbg(snapshot.pointer_width()))),
     );
     add(
         "comment",
@@ -53,6 +59,12 @@ pub fn process_facts(snapshot: &Snapshot) -> Vec<Fact> {
     facts
 }
 
+/// The environment of the program, in the order of its block; empty when it is not in the dump.
+pub fn environment(snapshot: &Snapshot) -> &[String] {
+    let parameters = snapshot.main_peb().and_then(|peb| peb.parameters.as_ref());
+    parameters.and_then(|parameters| parameters.environment.as_deref()).unwrap_or_default()
+}
+
 fn windows_text(system: &crate::input::dump::system::SystemInfo) -> String {
     let pack = system.service_pack.as_ref().map_or_else(String::new, |pack| format!(" {pack}"));
     format!("{}{pack}, {} processors", system.version_text(), system.processor_count)
@@ -60,7 +72,11 @@ fn windows_text(system: &crate::input::dump::system::SystemInfo) -> String {
 
 fn bitness_text(snapshot: &Snapshot) -> String {
     let name = snapshot.dump.system.as_ref().map_or("unknown", |system| system.architecture.name());
-    if snapshot.is_wow64 { format!("{name}, 32-bit process (WOW64)") } else { name.to_owned() }
+    match snapshot.wow64 {
+        Some(true) => format!("{name}, 32-bit process (WOW64)"),
+        Some(false) => name.to_owned(),
+        None => format!("{name}; the dump does not tell whether the process is a WOW64 one"),
+    }
 }
 
 /// `0x1000: ust - create user mode stack trace database`.

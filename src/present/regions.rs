@@ -24,23 +24,23 @@ const COLUMNS: [Column; 9] = [
         width_chars: 17,
         hint: "Address of the first byte (BaseAddress of !address)",
     },
-    Column { title: "end", align: Align::Left, width_chars: 17, hint: "Address behind the last byte (EndAddress+1)" },
     Column { title: "size", align: Align::Right, width_chars: 9, hint: "Size in units of 1024" },
-    Column { title: "use", align: Align::Left, width_chars: 14, hint: "What the memory is for" },
+    Column { title: "use", align: Align::Left, width_chars: 13, hint: "What the memory is for" },
     Column {
         title: "owner",
         align: Align::Left,
-        width_chars: 32,
+        width_chars: 28,
         hint: "Module, thread or heap that the memory belongs to",
     },
     Column { title: "state", align: Align::Left, width_chars: 12, hint: "MEM_COMMIT, MEM_RESERVE or MEM_FREE" },
     Column { title: "type", align: Align::Left, width_chars: 12, hint: "MEM_PRIVATE, MEM_MAPPED or MEM_IMAGE" },
-    Column { title: "protection", align: Align::Left, width_chars: 24, hint: "Protection now" },
+    Column { title: "protection", align: Align::Left, width_chars: 25, hint: "Protection now" },
+    Column { title: "end", align: Align::Left, width_chars: 17, hint: "Address behind the last byte (EndAddress+1)" },
     Column { title: "bytes (hex)", align: Align::Right, width_chars: 18, hint: "Exact size (RegionSize of !address)" },
 ];
 
 /// The column whose cells carry the colour of the use.
-const USE: usize = 3;
+const USE: usize = 2;
 
 impl RegionTable {
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
@@ -55,13 +55,13 @@ impl RegionTable {
     fn value(&self, region: &Region, column: usize) -> Value {
         match column {
             0 => Value::Address(region.range.start, self.width),
-            1 => Value::Address(region.range.end, self.width),
-            2 => Value::Bytes(region.range.size_bytes()),
+            1 => Value::Bytes(region.range.size_bytes()),
             USE => Value::text(words::usage_name(region.usage)),
-            4 => Value::text(words::owner_text(region, &self.snapshot)),
-            5 => Value::text(words::state_windbg(region.state)),
-            6 => text_or_absent(words::type_windbg(region.memory_type).to_owned()),
-            7 => text_or_absent(region.protect.map(words::protect_windbg).unwrap_or_default()),
+            3 => Value::text(words::owner_text(region, &self.snapshot)),
+            4 => Value::text(words::state_windbg(region.state)),
+            5 => text_or_absent(words::type_windbg(region.memory_type).to_owned()),
+            6 => text_or_absent(region.protect.map(words::protect_windbg).unwrap_or_default()),
+            7 => Value::Address(region.range.end, self.width),
             _ => Value::HexSize(region.range.size_bytes(), self.width),
         }
     }
@@ -94,7 +94,7 @@ impl TableModel for RegionTable {
 /// One region in the form of a line of `!address`.
 pub fn windbg_line(region: &Region, snapshot: &Snapshot) -> String {
     let short = |va: u64| format!("{:x}`{:08x}", va >> 32, va & 0xffff_ffff);
-    let usage = words::usage_windbg(region.usage, region.owner, snapshot.is_wow64);
+    let usage = words::usage_windbg(region.usage, region.owner, snapshot.is_wow64());
     let owner = words::owner_text(region, snapshot);
     let owner = if owner.is_empty() { String::new() } else { format!("  [{owner}]") };
     let (start, end) = (region.range.start.0, region.range.end.0);

@@ -58,14 +58,18 @@ pub fn series_plot(analysis: &Analysis, dumps: &[DumpIdx], division: Division, a
 }
 
 impl SeriesPlot {
+    /// Whether the axis is long enough that its labels name the day.
+    pub fn spans_days(&self) -> bool {
+        self.axis == Axis::Time && self.x.last().is_some_and(|last| *last > 20.0)
+    }
+
     /// The text for a place on the horizontal axis.
     pub fn x_text(&self, x: f64) -> String {
         match self.axis {
             Axis::DumpNumber => format!("{x:.0}"),
             Axis::Time => {
                 let at = self.start.map(|start| UtcTime { unix_ns: start.unix_ns + (x * 3.6e12) as i128 });
-                let spans_days = self.x.last().is_some_and(|last| *last > 20.0);
-                at.map_or_else(String::new, |at| if spans_days { at.day_clock_text() } else { at.clock_text() })
+                at.map_or_else(String::new, |at| if self.spans_days() { at.day_clock_text() } else { at.clock_text() })
             }
         }
     }

@@ -2,7 +2,6 @@
 
 use crate::analysis::snapshot::Snapshot;
 use crate::base::units::{ByteSize, grouped};
-use crate::process::regions::totals::Sizes;
 use crate::process::regions::usage::Usage;
 use crate::process::regions::{Completeness, MemoryType, State};
 
@@ -31,7 +30,7 @@ pub fn sections(snapshot: &Snapshot) -> Vec<SummarySection> {
     if snapshot.address_space.completeness != Completeness::Complete {
         return Vec::new();
     }
-    let busy_bytes: u64 = totals.by_type.values().map(Sizes::busy_bytes).fold(0, u64::saturating_add);
+    let busy_bytes = totals.busy_bytes();
     let percent = |bytes: u64| (busy_bytes > 0).then(|| bytes as f64 * 100.0 / busy_bytes as f64);
     let row = |name: String, region_count: u64, bytes: u64| SummaryRow {
         name,
@@ -39,7 +38,8 @@ pub fn sections(snapshot: &Snapshot) -> Vec<SummarySection> {
         bytes,
         of_busy_percent: percent(bytes),
     };
-    let uses = totals.by_usage.iter().map(|(usage, sizes)| {
+    let is_told = |usage: &Usage| *usage == Usage::Free || totals.usage_sizes(*usage).is_some();
+    let uses = totals.by_usage.iter().filter(|(usage, _)| is_told(usage)).map(|(usage, sizes)| {
         let name = words::usage_name(*usage).to_owned();
         if *usage == Usage::Free {
             let bytes = totals.free_bytes().unwrap_or(0);
@@ -105,7 +105,7 @@ pub fn largest_free_text(snapshot: &Snapshot) -> Option<String> {
         format!("{} at {}", ByteSize(range.size_bytes()), range.start.windbg(width))
     };
     let largest = text(totals.largest_free()?);
-    if !snapshot.is_wow64 {
+    if !snapshot.is_wow64() {
         return Some(largest);
     }
     Some(format!("{largest}; below 4 GB, where the 32-bit program lives: {}", text(totals.largest_free_below_4gb()?)))

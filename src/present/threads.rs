@@ -50,7 +50,10 @@ impl TableModel for ThreadTable {
         let cpu = |ns: Option<u64>| ns.map_or(Value::Absent, |ns| Value::Cpu { ns });
         let address = |va: Option<_>| va.map_or(Value::Absent, |va| Value::Address(va, width));
         Cell::new(match column {
-            0 => Value::text(format!("{row}:{:x}", thread.tid)),
+            0 => match self.snapshot.thread_index(thread.tid) {
+                Some(index) => Value::text(format!("{index}:{:x}", thread.tid)),
+                None => Value::text(format!("{:x} (ended)", thread.tid)),
+            },
             1 => thread.name.clone().map_or(Value::Absent, Value::Text),
             2 => cpu(thread.times.user_ns),
             3 => cpu(thread.times.kernel_ns),
@@ -72,9 +75,11 @@ pub fn runaway_text(snapshot: &Snapshot, most_threads: usize) -> String {
     ];
     let mut text = String::new();
     for (title, pick) in PARTS {
-        let threads = snapshot.threads.iter().enumerate();
-        let mut rows: Vec<(u64, usize, u32)> =
-            threads.filter_map(|(index, thread)| Some((pick(thread)?, index, thread.tid))).collect();
+        let mut rows: Vec<(u64, Option<usize>, u32)> = snapshot
+            .threads
+            .iter()
+            .filter_map(|thread| Some((pick(thread)?, snapshot.thread_index(thread.tid), thread.tid)))
+            .collect();
         if rows.is_empty() {
             continue;
         }
@@ -82,6 +87,8 @@ pub fn runaway_text(snapshot: &Snapshot, most_threads: usize) -> String {
         text.push_str(title);
         text.push_str("\n  Thread       Time\n");
         for (ns, index, tid) in rows.into_iter().take(most_threads) {
+            // A thread that ended has no place in the thread list, and so no number.
+            let index = index.map_or_else(String::new, |index| index.to_string());
             let id = format!("{index:>4}:{tid:x}");
             text.push_str(&format!("{id:<15}{}\n", CpuTime { ns }));
         }

@@ -119,11 +119,11 @@ pub struct UseTable {
 }
 
 const COLUMNS: [Column; 9] = [
-    Column { title: "use", align: Align::Left, width_chars: 19, hint: "What the memory is for" },
+    Column { title: "use", align: Align::Left, width_chars: 18, hint: "What the memory is for" },
     Column {
         title: "growth",
         align: Align::Right,
-        width_chars: 9,
+        width_chars: 8,
         hint: "Committed in the last dump of the interval less that in the first",
     },
     Column {
@@ -133,6 +133,12 @@ const COLUMNS: [Column; 9] = [
         hint: "Share of the whole growth; absent when the whole did not grow",
     },
     Column {
+        title: "slope",
+        align: Align::Right,
+        width_chars: 9,
+        hint: "Straight line through all dumps of the interval",
+    },
+    Column {
         title: "before",
         align: Align::Right,
         width_chars: 8,
@@ -140,15 +146,9 @@ const COLUMNS: [Column; 9] = [
     },
     Column { title: "after", align: Align::Right, width_chars: 8, hint: "Committed in the last dump of the interval" },
     Column {
-        title: "slope",
-        align: Align::Right,
-        width_chars: 11,
-        hint: "Straight line through all dumps of the interval",
-    },
-    Column {
         title: "rises",
         align: Align::Right,
-        width_chars: 8,
+        width_chars: 7,
         hint: "Steps up less steps down, of all steps: 100 % rises at each dump, -100 % falls at each",
     },
     Column {
@@ -160,7 +160,7 @@ const COLUMNS: [Column; 9] = [
     Column {
         title: "regions",
         align: Align::Right,
-        width_chars: 7,
+        width_chars: 6,
         hint: "Regions in the last dump, split where uses begin and end",
     },
 ];
@@ -201,9 +201,9 @@ impl UseTable {
                 let share = change.zip(whole).and_then(|(part, whole)| share_of_growth_percent(part, whole));
                 Cell::new(share.map_or(Value::Absent, Value::Percent))
             }
-            3 => Cell::new(Value::bytes(change.and_then(|change| change.from_bytes))),
-            4 => Cell::new(Value::bytes(change.and_then(|change| change.to_bytes))),
-            5 => Cell::new(trend().map_or(Value::Absent, |trend| Value::BytesPerHour(trend.bytes_per_hour))),
+            4 => Cell::new(Value::bytes(change.and_then(|change| change.from_bytes))),
+            5 => Cell::new(Value::bytes(change.and_then(|change| change.to_bytes))),
+            3 => Cell::new(trend().map_or(Value::Absent, |trend| Value::BytesPerHour(trend.bytes_per_hour))),
             6 => Cell::new(trend().map_or(Value::Absent, |trend| Value::Percent(trend.monotony * 100.0))),
             7 => self.reserved(part, to),
             _ => self.region_count(part, to),

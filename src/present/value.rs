@@ -72,7 +72,7 @@ impl Value {
             Self::BytesDelta(delta) => delta.to_string(),
             Self::BytesPerHour(number) | Self::Percent(number) => format!("{number:.3}"),
             Self::Address(va, _) => va.to_string(),
-            Self::HexSize(bytes, _) => bytes.to_string(),
+            Self::HexSize(bytes, _) => format!("{bytes:#x}"),
             Self::Time(time) => time.to_string(),
         }
     }

@@ -58,9 +58,9 @@ pub fn usage_windbg(usage: Usage, owner: Owner, is_wow64: bool) -> String {
         Usage::Peb => "PEB",
         Usage::Heap => "Heap",
         Usage::PageHeap => "PageHeap",
-        Usage::MappedFile => "MappedFile",
         Usage::StackTraceDatabase | Usage::Other => "Other",
-        Usage::Unknown => "<unknown>",
+        // In a dump WinDbg cannot ask the system for the file behind a section.
+        Usage::MappedFile | Usage::Unknown => "<unknown>",
     };
     match width.filter(|_| is_wow64) {
         Some(PointerWidth::Bits32) => format!("{name}32"),
@@ -88,6 +88,7 @@ pub fn owner_text(region: &Region, snapshot: &Snapshot) -> String {
         Owner::Heap { heap, handle, width, part } => {
             let part = match part {
                 HeapPart::Segment => "Segment",
+                HeapPart::FrontEnd => "Front End",
                 HeapPart::LargeBlock => "Large Block",
             };
             format!("ID: {}; Handle: {}; Type: {part}", heap.0.saturating_add(1), handle.windbg(width).replace('`', ""))

@@ -24,11 +24,11 @@ pub enum CsvTable {
 /// Writes one table of the process with most dumps.
 pub fn csv_report(analysis: &Arc<Analysis>, table: CsvTable, baseline: Option<DumpIdx>) -> String {
     let Some(group) = analysis.main_group() else { return String::new() };
-    let baseline = baseline.or_else(|| group.dumps.first().copied());
+    let baseline = baseline.filter(|dump| group.dumps.contains(dump)).or_else(|| group.dumps.first().copied());
     let last = group.dumps.last().and_then(|dump| analysis.snapshot(*dump));
     let model: Box<dyn TableModel> = match (table, last) {
         (CsvTable::Uses, _) => {
-            let interval = group.dumps.iter().copied().filter(|dump| Some(*dump) >= baseline).collect();
+            let interval = group.compared_dumps(baseline);
             Box::new(UseTable::new(Arc::clone(analysis), Division::Use, interval))
         }
         (CsvTable::Regions, Some(last)) => Box::new(RegionTable::new(Arc::clone(last))),

@@ -13,7 +13,6 @@ use crate::analysis::Analysis;
 use crate::analysis::series::threads::thread_histories;
 use crate::analysis::snapshot::{Snapshot, Thread};
 use crate::base::ids::DumpIdx;
-use crate::base::problems::ProblemKind;
 use crate::process::heap::extent::HeapKind;
 use crate::process::peb::global_flag;
 use crate::process::regions::totals::Sizes;
@@ -67,9 +66,12 @@ struct Dump {
     size_bytes: u64,
     time: Option<String>,
     arch: Option<&'static str>,
-    wow64: bool,
+    /// `null` where the dump does not tell.
+    wow64: Option<bool>,
     os: Option<Os>,
     problems: Vec<Problem>,
+    /// How many more there are than are listed.
+    problems_left_out_count: u64,
     address_space: AddressSpace,
     memory_bytes: u64,
     handle_count: Option<usize>,
@@ -100,7 +102,7 @@ struct Problem {
 
 #[derive(Serialize)]
 struct AddressSpace {
-    /// `complete`, `committed_only` or `partial`.
+    /// `complete` or `partial`.
     map: &'static str,
     region_count: Option<u64>,
     region_count_by_state: CountByState,
@@ -123,7 +125,7 @@ struct CountByState {
 #[derive(Serialize)]
 struct GroupSizes {
     committed_bytes: u64,
-    reserved_bytes: Option<u64>,
+    reserved_bytes: u64,
     region_count: u64,
 }
 
@@ -248,7 +250,7 @@ fn dump(snapshot: &Snapshot) -> Dump {
         size_bytes: file.file_bytes,
         time: snapshot.time().map(|time| time.to_string()),
         arch: file.system.as_ref().map(|system| system.architecture.name()),
-        wow64: snapshot.is_wow64,
+        wow64: snapshot.wow64,
         os: file.system.as_ref().map(|system| Os {
             version: system.version_text(),
             build: system.build,
@@ -260,12 +262,10 @@ fn dump(snapshot: &Snapshot) -> Dump {
             .map(|problem| Problem {
                 r#where: problem.place.clone(),
                 text: problem.text.clone(),
-                kind: match problem.kind {
-                    ProblemKind::Missing => "missing",
-                    ProblemKind::Damage => "damage",
-                },
+                kind: problem.kind.word(),
             })
             .collect(),
+        problems_left_out_count: snapshot.problems.left_out_count(),
         address_space: address_space(snapshot),
         memory_bytes: file.memory.size_bytes(),
         handle_count: file.handles.as_ref().map(Vec::len),
@@ -295,16 +295,14 @@ fn dump(snapshot: &Snapshot) -> Dump {
 
 fn address_space(snapshot: &Snapshot) -> AddressSpace {
     let totals = &snapshot.address_space.totals;
-    let is_complete = snapshot.address_space.completeness == Completeness::Complete;
     let group = |sizes: Sizes| GroupSizes {
         committed_bytes: sizes.committed_bytes,
-        reserved_bytes: is_complete.then_some(sizes.reserved_bytes),
+        reserved_bytes: sizes.reserved_bytes,
         region_count: sizes.region_count,
     };
     AddressSpace {
         map: match snapshot.address_space.completeness {
             Completeness::Complete => "complete",
-            Completeness::CommittedOnly => "committed_only",
             Completeness::Partial => "partial",
         },
         region_count: totals.entry_count(),

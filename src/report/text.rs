@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::analysis::Analysis;
 use crate::analysis::snapshot::Snapshot;
 use crate::base::ids::DumpIdx;
-use crate::base::problems::ProblemKind;
 use crate::present::dumps::DumpTable;
 use crate::present::headline::{equal_size_lines, headline};
 use crate::present::process::process_facts;
@@ -29,7 +28,7 @@ pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Strin
     }
     for group in &analysis.groups {
         let baseline = baseline.filter(|dump| group.dumps.contains(dump)).or_else(|| group.dumps.first().copied());
-        let interval: Vec<DumpIdx> = group.dumps.iter().copied().filter(|dump| Some(*dump) >= baseline).collect();
+        let interval = group.compared_dumps(baseline);
         text.push_str(&format!("\n{}\n", headline(analysis, &interval)));
         for line in equal_size_lines(analysis, &interval) {
             text.push_str(&format!("  {line}\n"));
@@ -69,9 +68,6 @@ fn address_space_text(dump: DumpIdx, snapshot: &Snapshot) -> String {
     let mut text = format!("\naddress space of dump {dump}\n");
     match snapshot.address_space.completeness {
         Completeness::Complete => {}
-        Completeness::CommittedOnly => text.push_str(
-            "  partial: the dump has no memory info list; committed memory is what the dump saved, reserved and free memory are not known\n",
-        ),
         Completeness::Partial => {
             text.push_str("  partial: the dump has no whole memory info list and not all memory; no total is known\n");
         }
@@ -97,10 +93,7 @@ fn problems_text(analysis: &Analysis, dumps: &[DumpIdx]) -> String {
     let mut text = String::new();
     for (dump, snapshot) in dumps.iter().filter_map(|dump| Some((dump, analysis.snapshot(*dump)?))) {
         for problem in snapshot.problems.iter() {
-            let kind = match problem.kind {
-                ProblemKind::Missing => "missing",
-                ProblemKind::Damage => "damaged",
-            };
+            let kind = problem.kind.word();
             text.push_str(&format!("  dump {dump}, {kind}: {} {}\n", problem.place, problem.text));
         }
         if snapshot.problems.left_out_count() > 0 {

@@ -69,6 +69,37 @@ fn other_kinds_of_heaps_are_named_and_have_no_total() {
     check(&with_heap(page_heap, Vec::new()), HeapKind::PageHeap, false, None);
 }
 
+/// A heap of Windows 10 1809 and later (`_HEAP` of its public symbols) without more segments, its front end on.
+fn windows_10_heap(front_end: u64) -> Vec<u8> {
+    let mut heap = LeBytes::zeroed(0x300);
+    heap.put_u32(0x10, 0xffee_ffee);
+    heap.put_u32(0x98, 0xeeff_eeff);
+    for list in [0x110, 0x120] {
+        heap.put_u64(list, HEAP + list as u64);
+        heap.put_u64(list + 8, HEAP + list as u64);
+    }
+    heap.put_u64(0x198, front_end);
+    let mut bytes = heap.into_vec();
+    bytes[0x1a2] = 2;
+    bytes
+}
+
+#[test]
+fn the_front_end_of_windows_10_belongs_to_its_heap() {
+    let front_end = 0x600_0000;
+    let mut head = LeBytes::zeroed(0x20);
+    head.put_u64(0x18, HEAP);
+    let page = MemoryRange::hole(Va(front_end), 0x1000).with(0, head.into_vec());
+    let taken = with_heap(windows_10_heap(front_end), vec![page]);
+    check(&taken, HeapKind::Nt, true, None);
+    assert_eq!(taken.heaps[0].extent.front_end, Some(Va(front_end)));
+}
+
+#[test]
+fn a_front_end_that_does_not_point_back_leaves_the_total_unknown() {
+    check(&with_heap(windows_10_heap(0x600_0000), Vec::new()), HeapKind::Nt, false, None);
+}
+
 #[test]
 fn a_heap_that_is_not_in_the_dump_has_no_total() {
     let process = Process::default();

@@ -7,7 +7,9 @@ use dumptrend::analysis::Analysis;
 use dumptrend::analysis::series::allocations::{Fate, allocation_changes, fate_totals};
 use dumptrend::analysis::series::delta::{committed_change, usage_change};
 use dumptrend::analysis::series::equal_sizes::{EqualSizes, equal_sizes};
+use dumptrend::analysis::series::group::ProcessGroup;
 use dumptrend::analysis::series::threads::thread_histories;
+use dumptrend::analysis::snapshot::ProcessIdentity;
 use dumptrend::base::ids::DumpIdx;
 use dumptrend::base::progress::Progress;
 use dumptrend::base::time::UtcTime;
@@ -72,7 +74,7 @@ fn dumps_are_in_the_order_of_their_times_not_of_their_names() {
 fn dumps_of_equal_times_are_in_the_order_of_their_names_and_that_is_said() {
     let dump = |user_100ns| Process { user_100ns, ..Process::default() }.dump();
     let analysis = Folder::new(&[("d-10.dmp", dump(1)), ("d-9.dmp", dump(2))]).analyse();
-    let note = "have the same time, 2020-01-01 01:00:00 UTC, and are in the order of their names: d-9.dmp, d-10.dmp";
+    let note = "dumps with the same time, 2020-01-01 01:00:00 UTC, are in the order of their names: d-9.dmp, d-10.dmp";
     check(&analysis, &["d-9.dmp", "d-10.dmp"], &[note]);
 }
 
@@ -87,7 +89,7 @@ fn a_dump_without_a_time_comes_last() {
 fn a_file_named_twice_is_used_once() {
     let folder = Folder::new(&[("a.dmp", Process::default().dump())]);
     let twice = [folder.path("a.dmp"), folder.0.path().to_owned(), folder.0.path().join("./a.dmp")];
-    let note = "was named more than once and is used once: ";
+    let note = "named more than once and used once: ";
     check(&analyse(&twice), &["a.dmp"], &[note, note]);
 }
 
@@ -95,8 +97,35 @@ fn a_file_named_twice_is_used_once() {
 fn a_copy_is_left_out() {
     let dump = Process::default().dump();
     let folder = Folder::new(&[("a.dmp", dump.clone()), ("copy of a.dmp", dump)]);
-    let note = format!("is a copy of a.dmp and left out: {}", folder.path("copy of a.dmp").display());
+    let note = format!("left out as a copy of a.dmp: {}", folder.path("copy of a.dmp").display());
     check(&folder.analyse(), &["a.dmp"], &[&note]);
+}
+
+#[test]
+fn a_dump_that_differs_in_its_middle_is_no_copy() {
+    let dump = Process::default().dump();
+    let mut bytes = dump.to_bytes().expect("the dump is written");
+    let folder = Folder::new(&[("a.dmp", dump)]);
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    std::fs::write(folder.path("b.dmp"), bytes).expect("written");
+    check(&folder.analyse(), &["a.dmp", "b.dmp"], &["dumps with the same time, "]);
+}
+
+#[test]
+fn a_baseline_without_a_later_dump_compares_the_whole_series() {
+    let group = ProcessGroup {
+        identity: ProcessIdentity { image: None, pid: None, created: None },
+        dumps: vec![DumpIdx(0), DumpIdx(2), DumpIdx(3)],
+    };
+    let compared = |baseline: Option<usize>| {
+        group.compared_dumps(baseline.map(DumpIdx)).iter().map(|dump| dump.0).collect::<Vec<_>>()
+    };
+    assert_eq!(compared(Some(2)), [2, 3]);
+    assert_eq!(compared(Some(3)), [0, 2, 3]);
+    // Dump 1 is of another process.
+    assert_eq!(compared(Some(1)), [0, 2, 3]);
+    assert_eq!(compared(None), [0, 2, 3]);
 }
 
 #[test]
@@ -230,8 +259,8 @@ fn a_threads_time_is_counted_from_dump_to_dump() {
         shown,
         [
             (created(0), vec![Some(1500), Some(0), None]),
-            // Created in the same second as the dump before: whether all its time is of the interval is not known.
-            (created(3), vec![None, None, None]),
+            // Not in the dump before, although created within the second of its time stamp: all its time came after.
+            (created(3), vec![None, None, Some(700)]),
         ]
     );
 }

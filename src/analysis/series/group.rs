@@ -12,6 +12,18 @@ pub struct ProcessGroup {
     pub dumps: Vec<DumpIdx>,
 }
 
+impl ProcessGroup {
+    /// The dumps to compare: from the baseline on; the whole group when nothing comes after the baseline, or when it is of
+    /// another process.
+    pub fn compared_dumps(&self, baseline: Option<DumpIdx>) -> Vec<DumpIdx> {
+        let from_baseline: Vec<DumpIdx> = match baseline.filter(|dump| self.dumps.contains(dump)) {
+            Some(baseline) => self.dumps.iter().copied().filter(|dump| *dump >= baseline).collect(),
+            None => Vec::new(),
+        };
+        if from_baseline.len() > 1 { from_baseline } else { self.dumps.clone() }
+    }
+}
+
 /// Sorts dumps into processes by image, process id and creation time. What a dump does not say does not keep it apart.
 /// The group with most dumps comes first; of equal ones, that with the earliest dump.
 pub fn group_by_process(snapshots: &[Arc<Snapshot>]) -> Vec<ProcessGroup> {

@@ -16,22 +16,31 @@ pub struct ThreadHistory {
     pub cpu_ns_per_interval: Vec<Option<u64>>,
 }
 
-/// The threads of some dumps of one process, in the order of ids.
+/// The dumps that have a thread, and its CPU time up to each.
+type Seen = Vec<(usize, u64)>;
+
+/// The threads of some dumps of one process, in the order of ids. A thread of which no interval is known is left out: a
+/// service may start thousands between two dumps.
 pub fn thread_histories(snapshots: &[Arc<Snapshot>]) -> Vec<ThreadHistory> {
-    let mut cpu: BTreeMap<(u32, Option<UtcTime>), Vec<Option<u64>>> = BTreeMap::new();
+    let mut seen: BTreeMap<(u32, Option<UtcTime>), Seen> = BTreeMap::new();
     for (index, snapshot) in snapshots.iter().enumerate() {
         for thread in &snapshot.threads {
-            let row = cpu.entry((thread.tid, thread.created)).or_insert_with(|| vec![None; snapshots.len()]);
-            if let Some(slot) = row.get_mut(index) {
-                *slot = cpu_ns(thread);
+            if let Some(cpu_ns) = cpu_ns(thread) {
+                seen.entry((thread.tid, thread.created)).or_default().push((index, cpu_ns));
             }
         }
     }
-    cpu.into_iter()
-        .map(|((tid, created), cpu_ns)| ThreadHistory {
-            tid,
-            created,
-            cpu_ns_per_interval: intervals(&cpu_ns, created, snapshots),
+    seen.into_iter()
+        .filter_map(|((tid, created), cpu_ns)| {
+            let known = known_intervals(&cpu_ns, created, snapshots);
+            let is_known = !known.is_empty() || snapshots.len() < 2;
+            let mut cpu_ns_per_interval = vec![None; snapshots.len().saturating_sub(1)];
+            for (interval, ns) in known {
+                if let Some(slot) = cpu_ns_per_interval.get_mut(interval) {
+                    *slot = Some(ns);
+                }
+            }
+            is_known.then_some(ThreadHistory { tid, created, cpu_ns_per_interval })
         })
         .collect()
 }
@@ -40,16 +49,30 @@ fn cpu_ns(thread: &Thread) -> Option<u64> {
     Some(thread.times.user_ns?.saturating_add(thread.times.kernel_ns?))
 }
 
-fn intervals(cpu_ns: &[Option<u64>], created: Option<UtcTime>, snapshots: &[Arc<Snapshot>]) -> Vec<Option<u64>> {
-    let times = snapshots.iter().map(|snapshot| snapshot.time()).collect::<Vec<_>>();
-    cpu_ns
-        .windows(2)
-        .zip(times.windows(2))
-        .map(|pair| match pair {
-            ([Some(before), Some(after)], _) => after.checked_sub(*before),
-            // The header has whole seconds, the creation time has not.
-            ([None, Some(after)], [Some(time), _]) if created.is_some_and(|created| created > *time) => Some(*after),
-            _ => None,
-        })
-        .collect()
+/// Position of each interval whose CPU time is known, and that time. `cpu_ns` holds the dumps that have the thread.
+fn known_intervals(
+    cpu_ns: &[(usize, u64)],
+    created: Option<UtcTime>,
+    snapshots: &[Arc<Snapshot>],
+) -> Vec<(usize, u64)> {
+    let mut known = Vec::new();
+    if let Some((first, ns)) = cpu_ns.first()
+        && let Some(interval) = first.checked_sub(1)
+    {
+        // New in this dump: all its time was spent since the one before. The header has whole seconds, the creation time
+        // has not.
+        let before = snapshots.get(interval).and_then(|snapshot| snapshot.time());
+        if before.zip(created).is_some_and(|(before, created)| created >= before) {
+            known.push((interval, *ns));
+        }
+    }
+    for pair in cpu_ns.windows(2) {
+        if let [(from, before), (to, after)] = pair
+            && *to == from + 1
+            && let Some(spent) = after.checked_sub(*before)
+        {
+            known.push((*from, spent));
+        }
+    }
+    known
 }

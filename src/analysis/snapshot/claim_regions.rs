@@ -15,8 +15,6 @@ use super::ProcessHeap;
 const PAGE_BYTES: u64 = 0x1000;
 /// KUSER_SHARED_DATA lies here in every process of every Windows NT.
 const USER_SHARED_DATA: Va = Va(0x7ffe_0000);
-/// Far above what the linker's /STACK can ask for in practice; larger bounds come from a damaged TEB.
-const MAX_STACK_BYTES: u64 = 8 << 30;
 
 /// All claims of one process.
 pub(super) fn claim_regions(dump: &Dump, pebs: &[Peb], tebs: &[Teb], heaps: &[ProcessHeap]) -> ClaimMap {
@@ -35,7 +33,7 @@ pub(super) fn claim_regions(dump: &Dump, pebs: &[Peb], tebs: &[Teb], heaps: &[Pr
     for teb in tebs {
         let owner = Owner::Thread { tid: teb.tid, width: teb.width };
         claims.push(Claim { range: teb.range(), usage: Usage::Teb, owner, rank: Rank::Teb });
-        if let Some(stack) = teb.stack.filter(|stack| stack.size_bytes() <= MAX_STACK_BYTES) {
+        if let Some(stack) = teb.stack {
             claims.push(Claim { range: whole_pages(stack), usage: Usage::Stack, owner, rank: Rank::Stack });
         }
     }
@@ -60,6 +58,7 @@ fn heap_claims(heap: &ProcessHeap, allocations: &Allocations) -> Vec<Claim> {
         .segments
         .iter()
         .map(|va| (*va, HeapPart::Segment))
+        .chain(extent.front_end.iter().map(|va| (*va, HeapPart::FrontEnd)))
         .chain(extent.large_blocks.iter().map(|va| (*va, HeapPart::LargeBlock)));
     parts
         .map(|(va, part)| Claim {

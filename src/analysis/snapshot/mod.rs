@@ -2,6 +2,8 @@
 
 mod claim_regions;
 
+use std::collections::BTreeMap;
+
 use crate::base::addr::{PointerWidth, Va};
 use crate::base::ids::{HeapIdx, ModuleIdx};
 use crate::base::printable::file_name;
@@ -23,8 +25,9 @@ use crate::process::threads::teb::{Teb, read_teb, read_wow64_teb};
 pub struct Snapshot {
     pub dump: Dump,
     pub identity: ProcessIdentity,
-    /// Whether the process is 32-bit on a 64-bit Windows, seen from a 64-bit dump.
-    pub is_wow64: bool,
+    /// Whether the process is 32-bit on a 64-bit Windows. `None` where the dump does not tell: a dump without TEBs, or one by
+    /// a 32-bit tool, which sees only the 32-bit half of either.
+    pub wow64: Option<bool>,
     pub pebs: Vec<Peb>,
     pub tebs: Vec<Teb>,
     pub threads: Vec<Thread>,
@@ -32,6 +35,7 @@ pub struct Snapshot {
     pub heaps: Vec<ProcessHeap>,
     pub address_space: AddressSpace,
     pub problems: Problems,
+    thread_positions: BTreeMap<u32, usize>,
 }
 
 /// What tells one process from another; parts that the dump does not have are `None`.
@@ -53,6 +57,8 @@ pub struct Thread {
     pub teb: Option<Va>,
     pub suspend_count: Option<u32>,
     pub has_exited: bool,
+    /// Whether the thread list has it; threads that ended are in the thread info list only.
+    pub is_listed: bool,
 }
 
 /// One entry of a PEB's heap list.
@@ -81,7 +87,7 @@ impl Snapshot {
 
     /// The PEB that the program itself sees: the 32-bit one of a WOW64 process.
     pub fn main_peb(&self) -> Option<&Peb> {
-        let wanted = if self.is_wow64 { PointerWidth::Bits32 } else { self.pointer_width() };
+        let wanted = if self.is_wow64() { PointerWidth::Bits32 } else { self.pointer_width() };
         self.pebs.iter().find(|peb| peb.width == wanted).or_else(|| self.pebs.first())
     }
 
@@ -89,8 +95,14 @@ impl Snapshot {
         self.dump.modules.as_ref()?.get(module.0).map(|module| module.file_name())
     }
 
+    /// Whether the process is known to be 32-bit on a 64-bit Windows.
+    pub fn is_wow64(&self) -> bool {
+        self.wow64 == Some(true)
+    }
+
+    /// The position of a thread in the thread list, which WinDbg numbers threads by.
     pub fn thread_index(&self, tid: u32) -> Option<usize> {
-        self.threads.iter().position(|thread| thread.tid == tid)
+        self.thread_positions.get(&tid).copied()
     }
 }
 
@@ -100,7 +112,8 @@ impl Snapshot {
 /// Only when cancelled.
 pub fn take_snapshot(dump: Dump, progress: &Progress) -> Result<Snapshot, Cancelled> {
     let mut problems = dump.problems.clone();
-    let (tebs, is_wow64) = read_tebs(&dump, progress)?;
+    let (tebs, wow64) = read_tebs(&dump, progress)?;
+    let is_wow64 = wow64 == Some(true);
     let pebs = read_pebs(&dump, &tebs, &mut problems);
     let heaps = read_heaps(&dump, &pebs, &mut problems, progress)?;
     let claims = claim_regions::claim_regions(&dump, &pebs, &tebs, &heaps);
@@ -122,14 +135,14 @@ pub fn take_snapshot(dump: Dump, progress: &Progress) -> Result<Snapshot, Cancel
             &modules,
             &claims,
             &unknown_uses,
-            dump.header.has_full_memory() && !dump.problems.has_damage(),
         ),
     };
     progress.check()?;
     Ok(Snapshot {
         identity: identify(&dump, &pebs, is_wow64),
+        thread_positions: dump.threads.iter().flatten().enumerate().map(|(at, thread)| (thread.tid, at)).collect(),
         threads: join_threads(&dump),
-        is_wow64,
+        wow64,
         pebs,
         tebs,
         heaps,
@@ -139,23 +152,29 @@ pub fn take_snapshot(dump: Dump, progress: &Progress) -> Result<Snapshot, Cancel
     })
 }
 
-/// TEBs of all threads in both bitnesses, and whether any thread has two.
-fn read_tebs(dump: &Dump, progress: &Progress) -> Result<(Vec<Teb>, bool), Cancelled> {
+/// TEBs of all threads in both bitnesses, and whether threads have two of them.
+fn read_tebs(dump: &Dump, progress: &Progress) -> Result<(Vec<Teb>, Option<bool>), Cancelled> {
     let architecture = dump.system.as_ref().map_or(Architecture::X64, |system| system.architecture);
     let width = architecture.pointer_width();
     let mut bases: Vec<Va> = dump.threads.iter().flatten().map(|thread| thread.teb).collect();
     bases.sort_unstable();
     bases.dedup();
-    let (mut tebs, mut is_wow64) = (Vec::new(), false);
+    // The layer that runs 32-bit programs is loaded in no other process.
+    let has_layer = dump.modules.iter().flatten().any(|module| module.file_name().eq_ignore_ascii_case("wow64.dll"));
+    let (mut tebs, mut wow64) = (Vec::new(), has_layer.then_some(true));
     for base in bases {
         progress.check()?;
         let Some(teb) = read_teb(&dump.memory, base, width) else { continue };
         let second = (width == PointerWidth::Bits64).then(|| read_wow64_teb(&dump.memory, &teb)).flatten();
-        is_wow64 |= second.is_some();
+        if second.is_some() {
+            wow64 = Some(true);
+        } else if width == PointerWidth::Bits64 && wow64.is_none() {
+            wow64 = Some(false);
+        }
         tebs.push(teb);
         tebs.extend(second);
     }
-    Ok((tebs, is_wow64))
+    Ok((tebs, wow64))
 }
 
 /// The PEBs that the TEBs point at, 64-bit first.
@@ -165,9 +184,10 @@ fn read_pebs(dump: &Dump, tebs: &[Teb], problems: &mut Problems) -> Vec<Peb> {
     places.dedup();
     // One PEB for each bitness is all that a process has; damaged TEBs may point anywhere.
     let mut pebs: Vec<Peb> = Vec::new();
+    let mut surplus_count: u64 = 0;
     for (width, va) in places {
         if pebs.iter().any(|peb| peb.width == width) {
-            problems.damage(format!("PEB at {va}"), "is a second one of its bitness; the first is used");
+            surplus_count += 1;
             continue;
         }
         match read_peb(&dump.memory, va, width, problems) {
@@ -175,6 +195,10 @@ fn read_pebs(dump: &Dump, tebs: &[Teb], problems: &mut Problems) -> Vec<Peb> {
             None => problems
                 .missing(format!("PEB at {va}"), "is not in the dump: flags, heaps and environment are not known"),
         }
+    }
+    if surplus_count > 0 {
+        let text = format!("point at {surplus_count} more PEBs than a process has; the first of each bitness is used");
+        problems.damage("TEBs", text);
     }
     if tebs.is_empty() && dump.threads.as_ref().is_some_and(|threads| !threads.is_empty()) {
         problems.missing("TEBs", "are not in the dump: the PEB, stack bounds and heaps are not known");
@@ -248,8 +272,7 @@ fn identify(dump: &Dump, pebs: &[Peb], is_wow64: bool) -> ProcessIdentity {
 }
 
 fn join_threads(dump: &Dump) -> Vec<Thread> {
-    let infos: std::collections::BTreeMap<u32, _> =
-        dump.thread_infos.iter().flatten().map(|info| (info.tid, info)).collect();
+    let infos: BTreeMap<u32, _> = dump.thread_infos.iter().flatten().map(|info| (info.tid, info)).collect();
     let listed: Vec<_> = dump.threads.iter().flatten().collect();
     let listed_tids: std::collections::BTreeSet<u32> = listed.iter().map(|thread| thread.tid).collect();
     let only_in_infos = infos.keys().filter(|tid| !listed_tids.contains(tid)).map(|tid| (*tid, None));
@@ -265,6 +288,7 @@ fn join_threads(dump: &Dump) -> Vec<Thread> {
             teb: thread.map(|thread| thread.teb).filter(|va| !va.is_null()),
             suspend_count: thread.map(|thread| thread.suspend_count),
             has_exited: info.is_some_and(|info| info.has_exited()),
+            is_listed: thread.is_some(),
         }
     })
     .collect()

@@ -1,7 +1,8 @@
 //! The dumps of the series at the left, and the facts of the selected one below them.
 
 use eframe::egui::{
-    Frame, Label, Margin, Panel, Response, RichText, Role, ScrollArea, Sense, Ui, UiBuilder, WidgetInfo, vec2,
+    CollapsingHeader, Frame, Label, Margin, Panel, Response, RichText, Role, ScrollArea, Sense, Ui, UiBuilder,
+    WidgetInfo, vec2,
 };
 
 use crate::base::ids::DumpIdx;
@@ -9,7 +10,7 @@ use crate::base::units::ByteSize;
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
-use crate::present::process::process_facts;
+use crate::present::process::{environment, process_facts};
 use crate::present::value::ABSENT_TEXT;
 
 pub fn dump_list_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
@@ -101,6 +102,16 @@ fn facts_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
                 ui.spacing_mut().item_spacing = vec2(6.0, 0.0);
                 ui.label(RichText::new(fact.name).small().weak());
                 ui.label(RichText::new(&fact.value).small());
+            });
+        }
+        // In the window only: the environment may hold secrets that a report should not carry off.
+        let environment = environment(snapshot);
+        if !environment.is_empty() {
+            let title = RichText::new(format!("environment ({})", environment.len())).small();
+            CollapsingHeader::new(title).id_salt("environment").show(ui, |ui| {
+                for variable in environment {
+                    ui.add(Label::new(RichText::new(variable).small()).wrap());
+                }
             });
         }
     });

@@ -6,8 +6,9 @@ use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
 use crate::present::words::PROCDUMP_LINE;
 
-const KEYS: [(&str, &str); 13] = [
+const KEYS: [(&str, &str); 14] = [
     ("Ctrl+O, Ctrl+Shift+O", "open dumps, open a folder; or drop them on the window"),
+    ("Ctrl while dropping", "add the files to the open series"),
     ("Ctrl+1 … Ctrl+9", "go to a tab"),
     ("Alt+Left, Alt+Right", "back, forward"),
     ("drag in the plot", "choose an interval: every difference is taken over it; Esc goes back to the whole series"),

@@ -37,6 +37,7 @@ fn file_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
     let is_open = !ctx.session.is_empty();
     item(ui, ctx, "Open dumps…", Command::AskForFiles, true);
     item(ui, ctx, "Open folder…", Command::AskForFolder, true);
+    item(ui, ctx, "Add dumps to the series…", Command::AskForMoreFiles, is_open);
     item(ui, ctx, "Open the sample series", Command::OpenSample, true);
     ui.menu_button("Recent", |ui| recent_ui(ui, ctx));
     ui.separator();

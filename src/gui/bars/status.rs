@@ -59,12 +59,12 @@ fn dump_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
     let Some(snapshot) = ctx.session.snapshot() else { return };
     let completeness = match snapshot.address_space.completeness {
         Completeness::Complete => "full map",
-        Completeness::CommittedOnly | Completeness::Partial => "partial map",
+        Completeness::Partial => "partial map",
     };
     let system = snapshot.dump.system.as_ref();
     let mut parts = Vec::new();
     parts.extend(system.map(|system| system.architecture.name().to_owned()));
-    parts.extend(snapshot.is_wow64.then(|| "WOW64".to_owned()));
+    parts.extend(snapshot.is_wow64().then(|| "WOW64".to_owned()));
     parts.extend(system.map(|system| system.version_text()));
     parts.push(completeness.to_owned());
     ui.label(RichText::new(parts.join(" · ")).weak());

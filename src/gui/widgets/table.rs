@@ -16,7 +16,7 @@ use crate::present::table::{Align, Cell, Sort, TableModel, Tone, arrange, to_csv
 const MOST_ROWS_AT_ONCE: usize = 1000;
 const ROW_HEIGHT: f32 = 20.0;
 const CHAR_WIDTH: f32 = 7.6;
-const CELL_PADDING: f32 = 8.0;
+const CELL_PADDING: f32 = 6.0;
 
 /// What a table remembers between frames.
 #[derive(Default)]
@@ -29,6 +29,8 @@ pub struct TableState {
     /// Position in the arranged rows that keys move.
     cursor: Option<usize>,
     scroll_to: Option<usize>,
+    /// Of which model the numbers above are.
+    model_key: u64,
 }
 
 impl TableState {
@@ -114,7 +116,12 @@ pub fn table_ui(
     options: &TableOptions<'_>,
 ) -> TableOutput {
     let mut output = TableOutput::default();
-    let TableState { filter, sort, arranged, chosen, cursor, scroll_to } = state;
+    if state.model_key != options.model_key {
+        state.model_key = options.model_key;
+        state.chosen.clear();
+        state.cursor = None;
+    }
+    let TableState { filter, sort, arranged, chosen, cursor, scroll_to, .. } = state;
     let key_of = |filter: &str, sort| ArrangeKey { model: options.model_key, filter: filter.trim().to_owned(), sort };
     let rows = if options.has_bar {
         ui.horizontal(|ui| {
@@ -131,7 +138,9 @@ pub fn table_ui(
         *scroll_to = options.selected_row.and_then(|row| rows.position_of(row));
         *cursor = *scroll_to;
     }
-    if options.has_bar && !ui.ctx().text_edit_focused() {
+    // Of several short tables on one page, the keys are for the one under the pointer.
+    let takes_keys = options.has_bar || ui.rect_contains_pointer(ui.available_rect_before_wrap());
+    if takes_keys && !ui.ctx().text_edit_focused() {
         keys_ui(ui, &rows, chosen, cursor, scroll_to, &mut output);
         if copy_asked(ui) {
             output.copied = Some(to_tsv(model.as_ref(), &chosen_rows(&rows, chosen)));
@@ -204,10 +213,10 @@ fn copy_asked(ui: &Ui) -> bool {
 }
 
 fn chosen_rows(rows: &Rows<'_>, chosen: &BTreeSet<usize>) -> Vec<usize> {
-    if chosen.is_empty() {
-        return rows.to_vec();
-    }
-    rows.to_vec().into_iter().filter(|row| chosen.contains(row)).collect()
+    let shown = rows.to_vec();
+    let chosen: Vec<usize> = shown.iter().copied().filter(|row| chosen.contains(row)).collect();
+    // Rows that a filter hides are not meant.
+    if chosen.is_empty() { shown } else { chosen }
 }
 
 fn keys_ui(
@@ -266,6 +275,7 @@ impl TableArea<'_> {
         let mut clicked = None;
         let options = self.options;
         egui::ScrollArea::horizontal().id_salt((options.id, "across")).auto_shrink([false, true]).show(ui, |ui| {
+            ui.spacing_mut().item_spacing.x = 4.0;
             let mut builder = TableBuilder::new(ui)
                 .id_salt(options.id)
                 .striped(true)
@@ -319,6 +329,7 @@ impl TableArea<'_> {
         if let Tone::Use(usage) = tone {
             let (rect, _) = ui.allocate_exact_size(egui::vec2(10.0, 10.0), Sense::hover());
             ui.painter().rect_filled(rect, 2.0, self.theme.usage(usage));
+            ui.add_space(2.0);
         }
         ui.add(label);
     }

@@ -34,6 +34,11 @@ impl DumpMemory {
         Self { file, ranges: sorted_without_overlap(listed) }
     }
 
+    /// The whole file that the memory lies in.
+    pub fn file_bytes(&self) -> &[u8] {
+        &self.file
+    }
+
     pub fn ranges(&self) -> &[MemoryRange] {
         &self.ranges
     }

@@ -60,15 +60,22 @@ pub fn read_modules(stream: &[u8], texts: &Texts<'_>, problems: &mut Problems) -
     let kind = StreamKind::MODULE_LIST;
     let list = counted_list(stream, ListShape { kind, entry_bytes: 108, max_entries: MAX_MODULES }, problems);
     let modules: Vec<ModuleRecord> = list.iter().filter_map(|entry| read_module(entry, texts)).collect();
-    for module in &modules {
-        if module.size_bytes == 0 {
-            problems.damage(kind.to_string(), format!("gives {} at {} the size 0", module.file_name(), module.base));
-        }
-        if module.path.is_none() {
-            problems.damage(kind.to_string(), format!("the name of the module at {} cannot be read", module.base));
-        }
+    let sizeless: Vec<&ModuleRecord> = modules.iter().filter(|module| module.size_bytes == 0).collect();
+    if let [first, rest @ ..] = &sizeless[..] {
+        let text = format!("gives the size 0 to {} at {}{}", first.file_name(), first.base, and_more(rest.len()));
+        problems.damage(kind.to_string(), text);
+    }
+    let nameless: Vec<&ModuleRecord> = modules.iter().filter(|module| module.path.is_none()).collect();
+    if let [first, rest @ ..] = &nameless[..] {
+        let text = format!("has no readable name for the module at {}{}", first.base, and_more(rest.len()));
+        problems.damage(kind.to_string(), text);
     }
     modules
+}
+
+/// One line for a fault that many modules share.
+fn and_more(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(" and {count} more") }
 }
 
 fn read_module(entry: &[u8], texts: &Texts<'_>) -> Option<ModuleRecord> {

@@ -41,6 +41,8 @@ pub struct HeapExtent {
     pub segments: Vec<Va>,
     /// Blocks with an allocation of their own (`!heap` calls them virtual blocks).
     pub large_blocks: Vec<Va>,
+    /// The low-fragmentation heap's own allocation, Windows 8 and later; before, it lies in a segment or a large block.
+    pub front_end: Option<Va>,
     /// Whether that is all its memory: every list was followed to its end, and the kind of heap is one that has them.
     pub is_whole: bool,
 }
@@ -52,6 +54,15 @@ struct Layout {
     signature: u64,
     segment_list: SegmentList,
     large_blocks: u64,
+    /// FrontEndHeap and FrontEndHeapType in the layouts of Windows 8 and later, which differ in nothing else that is read
+    /// here; and where the front end holds the address of its heap.
+    front_ends: &'static [FrontEnd],
+}
+
+struct FrontEnd {
+    pointer: u64,
+    kind: u64,
+    back_pointer: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -70,6 +81,11 @@ const LAYOUTS_32: [Layout; 3] = [
         signature: 0x60,
         segment_list: SegmentList::Linked { head: 0xa4, entry: 0x10 },
         large_blocks: 0x9c,
+        front_ends: &[
+            FrontEnd { pointer: 0xd0, kind: 0xd6, back_pointer: 0xc },
+            FrontEnd { pointer: 0xd4, kind: 0xda, back_pointer: 0xc },
+            FrontEnd { pointer: 0xe4, kind: 0xea, back_pointer: 0xc },
+        ],
     },
     // Vista and 7
     Layout {
@@ -78,6 +94,7 @@ const LAYOUTS_32: [Layout; 3] = [
         signature: 0x64,
         segment_list: SegmentList::Linked { head: 0xa8, entry: 0x10 },
         large_blocks: 0xa0,
+        front_ends: &[],
     },
     // XP and 2003: the only signature is the heap's
     Layout {
@@ -86,6 +103,7 @@ const LAYOUTS_32: [Layout; 3] = [
         signature: 8,
         segment_list: SegmentList::Array { at: 0x58 },
         large_blocks: 0x50,
+        front_ends: &[],
     },
 ];
 
@@ -96,6 +114,11 @@ const LAYOUTS_64: [Layout; 3] = [
         signature: 0x98,
         segment_list: SegmentList::Linked { head: 0x120, entry: 0x18 },
         large_blocks: 0x110,
+        front_ends: &[
+            FrontEnd { pointer: 0x170, kind: 0x17a, back_pointer: 0x18 },
+            FrontEnd { pointer: 0x178, kind: 0x182, back_pointer: 0x18 },
+            FrontEnd { pointer: 0x198, kind: 0x1a2, back_pointer: 0x18 },
+        ],
     },
     Layout {
         segment_signature: 0x10,
@@ -103,6 +126,7 @@ const LAYOUTS_64: [Layout; 3] = [
         signature: 0xa0,
         segment_list: SegmentList::Linked { head: 0x128, entry: 0x18 },
         large_blocks: 0x118,
+        front_ends: &[],
     },
     Layout {
         segment_signature: 0x10,
@@ -110,6 +134,7 @@ const LAYOUTS_64: [Layout; 3] = [
         signature: 0x10,
         segment_list: SegmentList::Array { at: 0xa0 },
         large_blocks: 0x90,
+        front_ends: &[],
     },
 ];
 
@@ -133,6 +158,7 @@ pub fn read_extent(
         flags: None,
         segments: vec![base],
         large_blocks: Vec::new(),
+        front_end: None,
         is_whole: false,
     };
     let u32_at = |offset: u64| memory::u32_at(memory, base.checked_add(offset)?);
@@ -171,7 +197,42 @@ pub fn read_extent(
     }
     extent.large_blocks = list.linked(layout.large_blocks, "list of large blocks", problems);
     extent.is_whole = list.is_whole;
+    match read_front_end(memory, base, width, layout.front_ends) {
+        FrontEndPlace::None => {}
+        FrontEndPlace::At(va) => extent.front_end = Some(va),
+        FrontEndPlace::NotProved => extent.is_whole = false,
+    }
     extent
+}
+
+enum FrontEndPlace {
+    None,
+    At(Va),
+    /// The heap has one, and where it lies is not proved.
+    NotProved,
+}
+
+/// Situation: from Windows 8 on the low-fragmentation heap has an allocation of its own, outside of the segments. Where
+/// known from: public symbols of ntdll, `_HEAP.FrontEndHeap` in three places by build and `_LFH_HEAP.Heap` on Windows 10
+/// and 11. Handled: the place whose type says LFH and whose target points back at the heap is taken; a type without that
+/// proof makes the heap's extent incomplete, so that no total is given. Test: `tests/it/hostile_heaps.rs`.
+fn read_front_end(memory: &dyn ReadMemory, base: Va, width: PointerWidth, places: &[FrontEnd]) -> FrontEndPlace {
+    const LOW_FRAGMENTATION: u8 = 2;
+    let mut is_seen = false;
+    for place in places {
+        let read = || {
+            let kind = memory::u8_at(memory, base.checked_add(place.kind)?)?;
+            let pointer = memory::pointer_at(memory, base.checked_add(place.pointer)?, width)?;
+            (kind == LOW_FRAGMENTATION && !pointer.is_null()).then_some(pointer)
+        };
+        let Some(pointer) = read() else { continue };
+        is_seen = true;
+        let back = pointer.checked_add(place.back_pointer).and_then(|at| memory::pointer_at(memory, at, width));
+        if back == Some(base) {
+            return FrontEndPlace::At(pointer);
+        }
+    }
+    if is_seen { FrontEndPlace::NotProved } else { FrontEndPlace::None }
 }
 
 struct ListReader<'a> {

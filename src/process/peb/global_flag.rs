@@ -1,8 +1,8 @@
 //! The bits of NtGlobalFlag and the names that gflags has for them.
 
 /// Bit, gflags abbreviation, and the words that gflags prints. Source: the gflags flag table of the Windows debugger
-/// documentation; bits without an entry there are shown by their value.
-pub const FLAGS: [(u32, &str, &str); 28] = [
+/// documentation.
+pub const FLAGS: [(u32, &str, &str); 32] = [
     (0x0000_0001, "soe", "stop on exception"),
     (0x0000_0002, "sls", "show loader snaps"),
     (0x0000_0004, "dic", "debug initial command"),
@@ -31,33 +31,24 @@ pub const FLAGS: [(u32, &str, &str); 28] = [
     (0x0200_0000, "hpa", "enable page heap"),
     (0x0400_0000, "dwl", "debug WinLogon"),
     (0x0800_0000, "ddp", "disable kernel mode DbgPrint output"),
+    (0x1000_0000, "cse", "early critical section event creation"),
+    (0x2000_0000, "sue", "stop on unhandled user-mode exception"),
+    (0x4000_0000, "bhd", "enable bad handles detection"),
+    (0x8000_0000, "dpd", "disable protected DLL verification"),
 ];
 
-/// User-mode stack trace database.
-pub const UST: u32 = 0x0000_1000;
-/// Page heap.
-pub const HPA: u32 = 0x0200_0000;
-
-/// The abbreviations of the bits that are set, lowest first; a bit without a name as its value.
+/// The abbreviations of the bits that are set, lowest first.
 pub fn names(value: u32) -> Vec<String> {
-    set_bits(value)
-        .map(|bit| find(bit).map_or_else(|| format!("{bit:#x}"), |(_, name, _)| (*name).to_owned()))
-        .collect()
+    set_flags(value).map(|(_, name, _)| (*name).to_owned()).collect()
 }
 
 /// The words for the bits that are set, lowest first.
 pub fn descriptions(value: u32) -> Vec<String> {
-    set_bits(value)
-        .map(|bit| find(bit).map_or_else(|| format!("bit {bit:#x}"), |(_, name, words)| format!("{name} - {words}")))
-        .collect()
+    set_flags(value).map(|(_, name, words)| format!("{name} - {words}")).collect()
 }
 
-fn set_bits(value: u32) -> impl Iterator<Item = u32> {
-    (0..32).map(|shift| 1_u32 << shift).filter(move |bit| value & bit != 0)
-}
-
-fn find(bit: u32) -> Option<&'static (u32, &'static str, &'static str)> {
-    FLAGS.iter().find(|(flag, _, _)| *flag == bit)
+fn set_flags(value: u32) -> impl Iterator<Item = &'static (u32, &'static str, &'static str)> {
+    FLAGS.iter().filter(move |(bit, _, _)| value & bit != 0)
 }
 
 #[cfg(test)]
@@ -68,7 +59,7 @@ mod tests {
     fn bits_have_gflags_names() {
         assert_eq!(names(0x1000), ["ust"]);
         assert_eq!(names(0x0200_0070), ["htc", "hfc", "hpc", "hpa"]);
-        assert_eq!(names(0x4000_0000), ["0x40000000"]);
+        assert_eq!(names(0xc000_0000), ["bhd", "dpd"]);
         assert_eq!(names(0), Vec::<String>::new());
     }
 }

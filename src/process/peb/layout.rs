@@ -14,8 +14,8 @@ pub(super) struct PebLayout {
     pub process_heaps: u64,
     /// OSMajorVersion; the minor version and the 16-bit build follow at +4 and +8.
     pub os_version: u64,
-    pub image_subsystem_major: u64,
-    pub session_id: u64,
+    /// CsrServerReadOnlySharedMemoryBase, Windows 8 and later, 64 bits wide in both.
+    pub csr_shared_memory: u64,
     /// Pointers to memory of its own, with the names that `!address` gives them.
     pub pointed_at: &'static [(u64, &'static str)],
 }
@@ -38,8 +38,7 @@ static BITS32: PebLayout = PebLayout {
     number_of_heaps: 0x88,
     process_heaps: 0x90,
     os_version: 0xa4,
-    image_subsystem_major: 0xb8,
-    session_id: 0x1d4,
+    csr_shared_memory: 0x248,
     pointed_at: &[
         (0x38, "API Set Map"),
         (0x4c, "Read Only Shared Memory"),
@@ -61,8 +60,7 @@ static BITS64: PebLayout = PebLayout {
     number_of_heaps: 0xe8,
     process_heaps: 0xf0,
     os_version: 0x118,
-    image_subsystem_major: 0x12c,
-    session_id: 0x2c0,
+    csr_shared_memory: 0x380,
     pointed_at: &[
         (0x68, "API Set Map"),
         (0x88, "Read Only Shared Memory"),

@@ -16,6 +16,8 @@ use parameters::ProcessParameters;
 /// The list of process heaps starts with room for 16 and doubles; a process with more than this has corrupt counts.
 const MAX_HEAPS: u32 = 65_536;
 
+const FIRST_BUILD_OF_WINDOWS_8: u16 = 9200;
+
 /// What one PEB says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Peb {
@@ -28,8 +30,6 @@ pub struct Peb {
     pub os_major: u32,
     pub os_minor: u32,
     pub os_build: u16,
-    pub image_subsystem_major: u32,
-    pub session_id: Option<u32>,
     pub process_heap: Va,
     /// Addresses of the process heaps, in the order of the list: `!heap` counts them from 1.
     pub heaps: Vec<Va>,
@@ -65,6 +65,11 @@ pub fn read_peb(memory: &dyn ReadMemory, base: Va, width: PointerWidth, problems
             pointed_at.push((va, *name));
         }
     }
+    let os_build = memory::u16_at(memory, base.checked_add(layout.os_version.checked_add(8)?)?)?;
+    if os_build >= FIRST_BUILD_OF_WINDOWS_8 {
+        let csr = base.checked_add(layout.csr_shared_memory).and_then(|at| memory::u64_at(memory, at)).map(Va);
+        pointed_at.extend(csr.filter(|va| !va.is_null()).map(|va| (va, "CSR Shared Memory")));
+    }
     let own_pointers = [(parameters_at, "Process Parameters")]
         .into_iter()
         .chain(parameters.as_ref().map(|parameters| (parameters.environment_at, "Environment Block")));
@@ -78,9 +83,7 @@ pub fn read_peb(memory: &dyn ReadMemory, base: Va, width: PointerWidth, problems
         processor_count: u32_at(layout.processor_count)?,
         os_major: u32_at(layout.os_version)?,
         os_minor: u32_at(layout.os_version.checked_add(4)?)?,
-        os_build: memory::u16_at(memory, base.checked_add(layout.os_version.checked_add(8)?)?)?,
-        image_subsystem_major: u32_at(layout.image_subsystem_major)?,
-        session_id: u32_at(layout.session_id),
+        os_build,
         process_heap: pointer_at(layout.process_heap)?,
         heaps: read_heap_list(memory, base, layout, width, problems),
         heap_count: u32_at(layout.number_of_heaps),

@@ -17,9 +17,6 @@ const MEM_PRIVATE: u32 = 0x2_0000;
 const MEM_MAPPED: u32 = 0x4_0000;
 const MEM_IMAGE: u32 = 0x100_0000;
 
-/// Uses whose memory is known by bounds that do not come from the memory info list: module list, TEBs.
-const TOLD_BY_BOUNDS: [Usage; 4] = [Usage::Image, Usage::Stack, Usage::Teb, Usage::Peb];
-
 /// An image in memory, as the module list has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ModuleRange {
@@ -41,13 +38,11 @@ pub fn map_from_memory_info(
     let mut regions = Vec::with_capacity(records.len());
     let mut entries = Vec::with_capacity(records.len());
     let mut left_out_count: u64 = 0;
+    let mut first_left_out = None;
     for record in in_order_without_overlap(records, problems) {
         let Some(state) = state_of(record.state) else {
-            problems.damage(
-                "memory info list",
-                format!("the region at {} has the unknown state {:#x}; it is left out", record.base, record.state),
-            );
             left_out_count = left_out_count.saturating_add(1);
+            first_left_out.get_or_insert(record);
             continue;
         };
         let whole = Region {
@@ -66,6 +61,13 @@ pub fn map_from_memory_info(
             split_by_claims(whole, &modules, claims, &mut regions);
         }
     }
+    if let Some(first) = first_left_out {
+        let text = format!(
+            "has {left_out_count} regions of an unknown state, the first at {} ({:#x}); they are left out",
+            first.base, first.state
+        );
+        problems.damage("memory info list", text);
+    }
     let is_complete = is_whole && left_out_count == 0;
     let completeness = if is_complete { Completeness::Complete } else { Completeness::Partial };
     finish(regions, &entries, completeness, unknown_uses)
@@ -77,7 +79,6 @@ pub fn map_from_memory_ranges(
     modules: &[ModuleRange],
     claims: &ClaimMap,
     unknown_uses: &[Usage],
-    has_all_committed: bool,
 ) -> AddressSpace {
     let sorted_modules = SortedModules::new(modules);
     let mut pieces: Vec<VaRange> = memory_ranges.collect();
@@ -109,11 +110,7 @@ pub fn map_from_memory_ranges(
         .iter()
         .map(|region| Entry { range: region.range, state: region.state, memory_type: None, protect: None })
         .collect();
-    let completeness = if has_all_committed { Completeness::CommittedOnly } else { Completeness::Partial };
-    // Without types and allocations nobody can tell mapped files, nor how far a heap or another thing goes.
-    let untold = Usage::IN_USE.into_iter().filter(|usage| !TOLD_BY_BOUNDS.contains(usage));
-    let unknown_uses: Vec<Usage> = unknown_uses.iter().copied().chain(untold).collect();
-    finish(regions, &entries, completeness, &unknown_uses)
+    finish(regions, &entries, Completeness::Partial, unknown_uses)
 }
 
 fn finish(regions: Vec<Region>, entries: &[Entry], completeness: Completeness, unknown_uses: &[Usage]) -> AddressSpace {

@@ -50,11 +50,9 @@ pub struct Region {
 pub enum Completeness {
     /// The dump has a memory info list: every region of the address space is known.
     Complete,
-    /// No memory info list, but the writer saved all committed memory that can be read: reserved and free memory, guard
-    /// pages and types are not known.
-    CommittedOnly,
-    /// No memory info list and only parts of the memory, or a list that is cut off or damaged: the map shows what is known,
-    /// and no total is the process's.
+    /// No memory info list, or one that is cut off or damaged: the map shows what is known, and no total is the process's.
+    /// Even a dump with full memory lacks the pages that cannot be read, and without the list nothing tells the reserved
+    /// pages of an image from committed ones.
     Partial,
 }
 

@@ -115,12 +115,7 @@ impl Totals {
 
     /// Committed memory of the process; `None` when the dump cannot tell it.
     pub fn committed_bytes(&self) -> Option<u64> {
-        (self.completeness != Completeness::Partial).then(|| self.state_sizes(State::Commit).committed_bytes)
-    }
-
-    /// What the map shows as committed, whether or not that is all.
-    pub fn known_committed_bytes(&self) -> u64 {
-        self.state_sizes(State::Commit).committed_bytes
+        self.if_complete(self.state_sizes(State::Commit).committed_bytes)
     }
 
     pub fn reserved_bytes(&self) -> Option<u64> {
@@ -128,16 +123,26 @@ impl Totals {
     }
 
     pub fn free_bytes(&self) -> Option<u64> {
-        self.if_complete(self.free_bytes)
+        self.if_complete(self.free_bytes).filter(|_| self.has_free_entries())
     }
 
     pub fn largest_free(&self) -> Option<VaRange> {
-        self.if_complete(self.largest_free)
+        self.if_complete(self.largest_free).filter(|_| self.has_free_entries())
     }
 
     /// The largest free block that a 32-bit program can use: what a WOW64 process runs out of.
     pub fn largest_free_below_4gb(&self) -> Option<VaRange> {
-        self.if_complete(self.largest_free_below_4gb)
+        self.if_complete(self.largest_free_below_4gb).filter(|_| self.has_free_entries())
+    }
+
+    /// Some writers leave free memory out of the list; then it is not known.
+    fn has_free_entries(&self) -> bool {
+        self.by_state.contains_key(&State::Free)
+    }
+
+    /// Committed and reserved memory together: what percentages are taken of.
+    pub fn busy_bytes(&self) -> u64 {
+        self.by_state.values().map(Sizes::busy_bytes).fold(0, u64::saturating_add)
     }
 
     /// Entries of the memory info list in one state.
@@ -164,8 +169,8 @@ impl Totals {
 
     /// Sizes of one use, with the same absences as [`Totals::committed_bytes_of`].
     pub fn usage_sizes(&self, usage: Usage) -> Option<Sizes> {
-        let is_known = self.completeness != Completeness::Partial && !self.unknown_uses.contains(&usage);
-        is_known.then(|| self.by_usage.get(&usage).copied().unwrap_or_default())
+        let sizes = self.by_usage.get(&usage).copied().unwrap_or_default();
+        self.if_complete(sizes).filter(|_| !self.unknown_uses.contains(&usage))
     }
 
     /// Sizes of one type; types are known only with a memory info list.

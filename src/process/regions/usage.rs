@@ -78,5 +78,6 @@ pub enum Owner {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HeapPart {
     Segment,
+    FrontEnd,
     LargeBlock,
 }

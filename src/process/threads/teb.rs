@@ -13,11 +13,8 @@ pub struct Teb {
     pub width: PointerWidth,
     pub tid: u32,
     pub peb: Va,
-    pub last_error: u32,
     /// The stack's whole reservation; `None` when the bounds contradict each other.
     pub stack: Option<VaRange>,
-    /// The committed end of it, in use.
-    pub committed_stack: Option<VaRange>,
 }
 
 struct Layout {
@@ -26,7 +23,6 @@ struct Layout {
     own_address: u64,
     unique_thread: u64,
     peb: u64,
-    last_error: u64,
     deallocation_stack: u64,
 }
 
@@ -36,7 +32,6 @@ const BITS32: Layout = Layout {
     own_address: 0x18,
     unique_thread: 0x24,
     peb: 0x30,
-    last_error: 0x34,
     deallocation_stack: 0xe0c,
 };
 
@@ -46,9 +41,11 @@ const BITS64: Layout = Layout {
     own_address: 0x30,
     unique_thread: 0x48,
     peb: 0x60,
-    last_error: 0x68,
     deallocation_stack: 0x1478,
 };
+
+/// Far above what the linker's /STACK can ask for in practice; larger bounds come from a damaged TEB.
+const MAX_STACK_BYTES: u64 = 8 << 30;
 
 /// WowTebOffset of a 64-bit TEB, Windows 10 and later.
 const WOW_TEB_OFFSET: u64 = 0x180c;
@@ -79,16 +76,15 @@ pub fn read_teb(memory: &dyn ReadMemory, base: Va, width: PointerWidth) -> Optio
     let (stack_base, stack_limit) = (pointer_at(layout.stack_base)?, pointer_at(layout.stack_limit)?);
     let stack = pointer_at(layout.deallocation_stack)
         .filter(|start| !start.is_null() && *start <= stack_limit && stack_limit <= stack_base)
-        .and_then(|start| VaRange::new(start, stack_base));
+        .and_then(|start| VaRange::new(start, stack_base))
+        .filter(|stack| stack.size_bytes() <= MAX_STACK_BYTES);
     Some(Teb {
         base,
         width,
         // Thread ids fit 32 bits; the field is pointer-sized.
         tid: memory::u32_at(memory, base.checked_add(layout.unique_thread)?)?,
         peb: pointer_at(layout.peb)?,
-        last_error: memory::u32_at(memory, base.checked_add(layout.last_error)?)?,
         stack,
-        committed_stack: stack.and_then(|stack| VaRange::new(stack_limit.max(stack.start), stack.end)),
     })
 }
 

@@ -44,7 +44,8 @@ fn a_huge_name_shared_by_many_modules_is_not_copied_for_each() {
     assert_eq!(modules.len(), MODULE_COUNT as usize);
     let text_bytes: usize = modules.iter().filter_map(|module| module.path.as_deref()).map(str::len).sum();
     assert!(0 < text_bytes && text_bytes <= BUDGET_BYTES, "{text_bytes}");
-    assert!(dump.problems.len() <= 200 && dump.problems.left_out_count() > 0);
+    let is_told = dump.problems.iter().any(|problem| problem.text.contains("has no readable name for the module at"));
+    assert!(is_told && dump.problems.len() < 10, "{:?}", dump.problems);
 }
 
 /// Each list with a count of all ones in a file of a few hundred bytes: nothing is there, so nothing is kept.

@@ -63,7 +63,7 @@ fn padding_after_the_count_is_stepped_over() {
 #[test]
 fn a_module_of_size_0_is_kept_and_told() {
     let file = x64_dump().modules(vec![module(0x1_0000, 0, r"C:\odd.dll"), module(0x2_0000, 0x1000, "b.dll")]);
-    let dump = check(&file, &["stream 4 (module list): gives odd.dll at 0x10000 the size 0"]);
+    let dump = check(&file, &["stream 4 (module list): gives the size 0 to odd.dll at 0x10000"]);
     assert_eq!(dump.modules.map(|modules| modules.len()), Some(2));
 }
 
@@ -71,10 +71,8 @@ fn a_module_of_size_0_is_kept_and_told() {
 fn a_name_outside_the_file_is_told_and_the_module_kept() {
     let mut list = LeBytes::zeroed(4 + 108);
     list.put_u32(0, 1).put_u64(4, 0x40_0000).put_u32(4 + 8, 0x1000).put_u32(4 + 0x14, 0x7fff_ffff);
-    let dump = check(
-        &only(4, list.into_vec()),
-        &["stream 4 (module list): the name of the module at 0x400000 cannot be read"],
-    );
+    let dump =
+        check(&only(4, list.into_vec()), &["stream 4 (module list): has no readable name for the module at 0x400000"]);
     let names: Vec<_> = dump.modules.iter().flatten().map(|module| module.file_name()).collect();
     assert_eq!(names, ["<name not readable>"]);
 }

@@ -67,14 +67,16 @@ pub fn overview_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut OverviewState) {
     });
     banner_ui(ui, ctx, &derived);
     let row_count = key.dumps.len() as f32;
-    let table_height = (row_count * 24.0 + 52.0).clamp(80.0, 220.0);
+    // The plot keeps most of the height, whatever the text size.
+    let most_height = (ui.available_height() * 0.38).max(80.0);
+    let table_height = (row_count * 24.0 + 64.0).clamp(80.0, most_height);
     Panel::bottom("dump table")
         .resizable(true)
         .default_size(table_height)
-        .min_size(80.0)
+        .size_range(80.0..=most_height)
         .frame(top_gap())
         .show(ui, |ui| dumps_ui(ui, ctx, &mut state.dumps, &derived, &key));
-    let uses_width = (ui.available_width() * 0.46).clamp(300.0, 620.0);
+    let uses_width = (ui.available_width() * 0.48).clamp(240.0, 760.0);
     Panel::right("uses")
         .resizable(true)
         .default_size(uses_width)
@@ -97,7 +99,7 @@ fn key_of(ctx: &ViewCtx<'_>) -> Key {
         generation: ctx.session.generation,
         dumps: ctx.session.group().map(|group| group.dumps.clone()).unwrap_or_default(),
         interval: ctx.session.interval_dumps(),
-        baseline: ctx.session.ends().map(|(from, _)| from),
+        baseline: ctx.session.interval.map(|(from, _)| from).or_else(|| ctx.session.baseline()),
         division: ctx.settings.division,
         axis: ctx.settings.axis,
     }
@@ -124,12 +126,27 @@ fn banner_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, derived: &Derived) {
         for line in derived.equal_sizes.iter().take(2) {
             ui.add(Label::new(RichText::new(line).weak()).wrap());
         }
-        for note in ctx.session.analysis.notes.iter().take(1) {
-            let text = RichText::new(format!("Note: {}", note.text)).color(ctx.theme.growth);
-            ui.add(Label::new(text).truncate()).on_hover_text(&note.text);
-        }
+        notes_ui(ui, ctx);
     });
     ui.add_space(4.0);
+}
+
+/// The first note, and the way to the others.
+fn notes_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
+    let notes = &ctx.session.analysis.notes;
+    let Some(first) = notes.first() else { return };
+    ui.horizontal(|ui| {
+        let more = if notes.len() == 2 {
+            "1 more note".to_owned()
+        } else {
+            format!("{} more notes", notes.len().saturating_sub(1))
+        };
+        if notes.len() > 1 && ui.link(more).clicked() {
+            ctx.send(Command::Show(crate::gui::tab::Tab::Log));
+        }
+        let text = RichText::new(format!("Note: {}", first.text)).color(ctx.theme.growth);
+        ui.add(Label::new(text).truncate()).on_hover_text(&first.text);
+    });
 }
 
 fn controls_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
@@ -187,7 +204,8 @@ fn side_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, side: &mut Side, uses: &mut TableStat
     ScrollArea::vertical().id_salt("uses down").show(ui, |ui| match (*side, ctx.session.snapshot()) {
         (Side::Totals, Some(snapshot)) => totals::totals_ui(ui, ctx, snapshot),
         _ => {
-            table_ui(ui, ctx.theme, &derived.uses, uses, &options);
+            let output = table_ui(ui, ctx.theme, &derived.uses, uses, &options);
+            output.copied.into_iter().for_each(|text| ctx.send(Command::CopyText(text)));
         }
     });
 }
@@ -200,7 +218,8 @@ fn dumps_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TableState, derived: &De
     let selected_row = ctx.session.dump().and_then(|dump| key.dumps.iter().position(|other| *other == dump));
     let options =
         TableOptions { id: "dumps", model_key: derived.number, has_bar: false, selected_row, reveal_selected: false };
-    let TableOutput { clicked, double_clicked, .. } = table_ui(ui, ctx.theme, &derived.dumps, state, &options);
+    let TableOutput { clicked, double_clicked, copied, .. } = table_ui(ui, ctx.theme, &derived.dumps, state, &options);
+    copied.into_iter().for_each(|text| ctx.send(Command::CopyText(text)));
     if let Some(dump) = clicked.and_then(|row| key.dumps.get(row)) {
         ctx.send(Command::Select(Item::Dump(*dump)));
     }

@@ -30,6 +30,8 @@ pub fn plot_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, plot: &SeriesPlot, state: &mut Pl
     let unit = curves.unit;
     let scale = ctx.settings.scale;
     let x_marks = plot.x.clone();
+    let label_width = if plot.spans_days() { 96.0 } else { 64.0 };
+    let most_marks = f64::from((ui.available_width() / label_width).floor().max(2.0));
     let widget = Plot::new("series")
         .sense(Sense::click_and_drag())
         .allow_drag(false)
@@ -43,9 +45,12 @@ pub fn plot_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, plot: &SeriesPlot, state: &mut Pl
         .set_margin_fraction(vec2(0.045, 0.05))
         .grid_color(ctx.theme.faint)
         .y_axis_min_width(56.0)
-        .x_grid_spacer(move |input| marks_at(&x_marks, &input))
+        .x_grid_spacer(move |input| marks_at(&x_marks, &input, most_marks))
         .x_axis_formatter(|mark, _| plot.x_text(mark.value))
-        .y_axis_formatter(move |mark, _| y_text(mark.value, unit, scale));
+        .y_axis_formatter(move |mark, range| {
+            let is_minor = scale == Scale::Stacked && mark.step_size < (range.end() - range.start()) / 12.0;
+            if is_minor { String::new() } else { y_text(mark.value, unit, scale) }
+        });
     let widget = match scale {
         Scale::Stacked => widget.include_y(0.0),
         Scale::Log => widget.y_grid_spacer(|input| powers_of_two(&input)),
@@ -137,10 +142,12 @@ impl Unit {
 
 impl Curves {
     fn new(plot: &SeriesPlot, layers: &[&Layer], scale: Scale) -> Self {
-        // Dumps without a map are stepped over: a gap there is a gap in knowledge, not in memory.
-        let known: Vec<usize> = (0..plot.x.len())
-            .filter(|at| layers.iter().any(|l| l.bytes.get(*at).is_some_and(Option::is_some)))
-            .collect();
+        // A dump that does not tell all the layers that others tell is stepped over: what it lacks would look like a fall of
+        // one use and a rise of another.
+        let told: Vec<&&Layer> = layers.iter().filter(|layer| layer.bytes.iter().any(Option::is_some)).collect();
+        let is_known =
+            |at: &usize| !told.is_empty() && told.iter().all(|layer| layer.bytes.get(*at).is_some_and(Option::is_some));
+        let known: Vec<usize> = (0..plot.x.len()).filter(is_known).collect();
         let value = |layer: &Layer, at: usize| layer.bytes.get(at).copied().flatten().unwrap_or(0) as f64;
         let total = |at: usize| layers.iter().map(|layer| value(layer, at)).sum::<f64>();
         let unit = Unit::of(known.iter().map(|at| total(*at)).fold(0.0, f64::max));
@@ -190,10 +197,9 @@ impl Curve {
 }
 
 /// Marks at the dumps themselves, leaving out those that would stand too close.
-fn marks_at(x: &[f64], input: &GridInput) -> Vec<GridMark> {
-    const MOST_MARKS: f64 = 9.0;
+fn marks_at(x: &[f64], input: &GridInput, most_marks: f64) -> Vec<GridMark> {
     let (low, high) = input.bounds;
-    let least_distance = (high - low) / MOST_MARKS;
+    let least_distance = (high - low) / most_marks;
     let mut marks: Vec<GridMark> = Vec::new();
     for value in x {
         if marks.last().is_none_or(|last| value - last.value >= least_distance) {

@@ -12,7 +12,7 @@ const COUNT_CHARS: usize = 8;
 const SIZE_CHARS: usize = 9;
 const PERCENT_CHARS: usize = 8;
 /// Of the names, so that the sections stand under each other.
-const NAME_WIDTH: f32 = 190.0;
+const NAME_WIDTH: f32 = 230.0;
 
 pub fn totals_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, snapshot: &Snapshot) {
     let sections = sections(snapshot);
