@@ -11,10 +11,11 @@ use crate::input::dump;
 
 use super::series::allocations::allocations;
 use super::series::equal_sizes::equal_sizes;
+use super::series::traces::decode_series;
 use super::snapshot::take_snapshot;
 
 /// Reads `data` as a dump and touches what came of it: records, problems, regions with the memory they start with,
-/// allocations. Whether it was a dump.
+/// allocations, trace stores. Whether it was a dump.
 ///
 /// # Panics
 /// When the regions break their invariant: sorted, none empty, without overlap.
@@ -40,6 +41,8 @@ pub fn open_and_walk(data: &[u8]) -> bool {
     for problem in snapshot.problems.iter() {
         black_box((problem.place.len(), problem.text.len()));
     }
+    let snapshot = std::sync::Arc::new(snapshot);
+    black_box(decode_series(std::slice::from_ref(&snapshot), &Progress::default()).is_ok());
     black_box((allocations(&snapshot), equal_sizes(&snapshot), &snapshot.threads, &snapshot.dump.modules));
     true
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::base::ids::DumpIdx;
 use series::group::ProcessGroup;
+use series::traces::SeriesTraces;
 use snapshot::Snapshot;
 
 /// Everything known about the files that were opened.
@@ -21,6 +22,8 @@ pub struct Analysis {
     pub snapshots: Vec<Arc<Snapshot>>,
     /// The dumps by process, the group with most dumps first; within a group in time order.
     pub groups: Vec<ProcessGroup>,
+    /// The decoded trace stores of each group, in the order of the groups; `None` before they were decoded.
+    pub traces: Option<Vec<Arc<SeriesTraces>>>,
     /// Files of which nothing can be said, and why, as one line each.
     pub failures: Vec<Failure>,
     /// What the reader of the series should know: mixed processes, equal times, copies.
@@ -56,6 +59,12 @@ impl Analysis {
     /// The group that a report is about: the process with most dumps.
     pub fn main_group(&self) -> Option<&ProcessGroup> {
         self.groups.first()
+    }
+
+    /// The decoded trace stores of a group; `None` before they were decoded.
+    pub fn traces_of(&self, group: &ProcessGroup) -> Option<&Arc<SeriesTraces>> {
+        let position = self.groups.iter().position(|other| other == group)?;
+        self.traces.as_ref()?.get(position)
     }
 
     /// Whether something was damaged or could not be read: exit code 3.

@@ -13,6 +13,7 @@ use crate::base::progress::{Cancelled, Progress};
 use crate::input::dump;
 
 use super::series::group::group_by_process;
+use super::series::traces::decode_series;
 use super::snapshot::{Snapshot, take_snapshot};
 use super::{Analysis, Failure, Note};
 
@@ -41,11 +42,26 @@ pub fn run(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelle
     let mut notes = found.notes;
     let snapshots: Vec<Arc<Snapshot>> = leave_out_copies(snapshots, &mut notes).into_iter().map(Arc::new).collect();
     let groups = group_by_process(&snapshots);
-    let analysis = Analysis { snapshots, groups, failures: found.failures, notes };
+    let analysis = Analysis { snapshots, groups, traces: None, failures: found.failures, notes };
     progress.check()?;
     let remarks = remarks(&analysis);
     // What changes the meaning of everything, mixed processes, comes first.
     Ok(Analysis { notes: remarks.into_iter().chain(analysis.notes.iter().cloned()).collect(), ..analysis })
+}
+
+/// Decodes the trace stores of all dumps: the second stage, which reads all of their memory.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn decode_traces(analysis: &Analysis, progress: &Progress) -> Result<Analysis, Cancelled> {
+    progress.start("decoding stack traces", analysis.snapshots.len() as u64);
+    let mut traces = Vec::with_capacity(analysis.groups.len());
+    for group in &analysis.groups {
+        let snapshots: Vec<Arc<Snapshot>> =
+            group.dumps.iter().filter_map(|dump| analysis.snapshot(*dump)).map(Arc::clone).collect();
+        traces.push(Arc::new(decode_series(&snapshots, progress)?));
+    }
+    Ok(Analysis { traces: Some(traces), ..analysis.clone() })
 }
 
 #[derive(Default)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::base::addr::Va;
 use crate::report::csv::CsvTable;
 use crate::sample::Variant;
 
@@ -21,7 +22,9 @@ pub struct Arguments {
 pub enum Command {
     /// Analyse dumps as one series and print a report.
     Report(ReportArguments),
-    /// Write the sample series: six dumps of one run of AllocFree.exe.
+    /// List memory of a dump as pointers with their symbols, as WinDbg's dps does.
+    Dps(DpsArguments),
+    /// Write a sample series: six dumps of one run of AllocFree.exe, or a variant for another Windows.
     Sample(SampleArguments),
 }
 
@@ -72,10 +75,25 @@ impl From<Table> for CsvTable {
 }
 
 #[derive(Args, Debug)]
+pub struct DpsArguments {
+    pub dump: PathBuf,
+    /// Hexadecimal, as pasted: with or without a backtick, 0x, or a trailing h.
+    #[arg(value_parser = parse_address)]
+    pub address: Va,
+    /// How many pointers to list.
+    #[arg(default_value_t = 16)]
+    pub count: u64,
+}
+
+fn parse_address(text: &str) -> Result<Va, String> {
+    Va::parse(text).ok_or_else(|| "an address is hexadecimal, for instance 00000000`0188be00".to_owned())
+}
+
+#[derive(Args, Debug)]
 pub struct SampleArguments {
     /// The folder to write to; it is made when it is not there.
     pub folder: PathBuf,
-    /// Which sample.
+    /// Which sample: series, case-a, x86, win10 or xp.
     #[arg(long, value_name = "NAME", default_value = "series", value_parser = parse_variant)]
     pub variant: Variant,
     /// Make each dump this large, for measuring: bytes, or with K, M or G. The files are sparse.

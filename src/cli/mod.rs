@@ -10,16 +10,21 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::analysis::run::run as analyse;
+use crate::analysis::run::{decode_traces, run as open_series};
+use crate::analysis::series::traces::symbols_of;
 use crate::analysis::{Analysis, Failure};
+use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
 use crate::base::progress::{Cancelled, Progress};
+use crate::present::dps::{dps, dps_text};
 use crate::report::csv::csv_report;
 use crate::report::json::json_report;
 use crate::report::text::text_report;
 use crate::sample::{SampleError, SampleOptions, Variant, write_sample};
 
-use args::{Arguments, Command, Format, ReportArguments, SampleArguments};
+use args::{Arguments, Command, DpsArguments, Format, ReportArguments, SampleArguments};
+
+const MOST_DPS_LINES: u64 = 1 << 20;
 
 /// What the program's exit code says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,6 +65,7 @@ pub fn run() -> ExitCode {
     }
     let outcome = match arguments.command {
         Command::Report(report) => run_report(&report, &progress),
+        Command::Dps(dps) => run_dps(&dps, &progress),
         Command::Sample(sample) => run_sample(&sample, &progress),
     };
     outcome
@@ -123,7 +129,8 @@ pub fn write_sample_series(folder: &Path, progress: &Progress) -> Result<Vec<Pat
 pub fn sample_folder() -> PathBuf {
     let user = std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_default();
     let user: String = user.chars().filter(char::is_ascii_alphanumeric).collect();
-    std::env::temp_dir().join(format!("dumptrend-sample-{}-{user}", env!("CARGO_PKG_VERSION")))
+    let name = ["dumptrend-sample", env!("CARGO_PKG_VERSION"), &user].join("-");
+    std::env::temp_dir().join(name.trim_end_matches('-'))
 }
 
 fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, String> {
@@ -173,6 +180,25 @@ fn print_result(text: &str) -> Result<(), String> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(|error| format!("cannot write to standard output: {error}")),
     }
+}
+
+/// Both stages: the overview, then the stack traces.
+fn analyse(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelled> {
+    decode_traces(&open_series(inputs, progress)?, progress)
+}
+
+fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, String> {
+    let analysis = open_series(std::slice::from_ref(&arguments.dump), progress).map_err(|error| error.to_string())?;
+    print_failures(&analysis.failures);
+    let Some(snapshot) = analysis.snapshots.first() else { return Ok(Outcome::NothingAnalysed) };
+    // A 32-bit program's own pointers are 32 bits wide, whatever wrote the dump.
+    let width = if snapshot.is_wow64() { PointerWidth::Bits32 } else { snapshot.pointer_width() };
+    // More would be a file, not a listing.
+    let count = arguments.count.min(MOST_DPS_LINES);
+    let lines = dps(&snapshot.dump.memory, &symbols_of(snapshot), arguments.address, count, width);
+    let text: String = lines.iter().map(|line| dps_text(line, width) + "\n").collect();
+    print_result(&text)?;
+    Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
 }
 
 fn run_sample(arguments: &SampleArguments, progress: &Progress) -> Result<Outcome, String> {

@@ -9,7 +9,7 @@ use eframe::egui::{self, Key, KeyboardShortcut, Modifiers};
 use crate::analysis::Analysis;
 use crate::base::ids::DumpIdx;
 use crate::jobs::Finished;
-use crate::jobs::open_series::{JobOutput, open_sample, open_series, save_file};
+use crate::jobs::open_series::{JobOutput, decode_series, open_sample, open_series, save_file};
 use crate::present::log::{Gravity, LogEntry};
 
 use super::app::{App, Message};
@@ -68,6 +68,7 @@ impl App {
                     self.show_series(inputs, *analysis);
                     ctx.send_viewport_cmd(egui::ViewportCommand::Title(self.title()));
                 }
+                Finished::Done(JobOutput::Decoded(analysis)) => self.show_traces(*analysis),
                 Finished::Done(JobOutput::Saved(path)) => {
                     self.tell(format!("saved {}", path.display()), false);
                     if self.screenshots.unattended_path().as_ref() == Some(&path) {
@@ -121,11 +122,25 @@ impl App {
         // Places in another series mean nothing in this one.
         let place = Place { tab: self.history.place().tab, item: self.session.selected };
         self.history = History::starting_at(place);
+        if self.session.analysis.snapshots.iter().any(|snapshot| !snapshot.trace_stores.is_empty()) {
+            let analysis = Arc::clone(&self.session.analysis);
+            self.jobs.start("decoding stack traces", move |progress| decode_series(&analysis, progress));
+        }
         let count = self.session.analysis.snapshots.len();
         match first_failure {
             Some(text) => self.message = Some(Message { text: with_more(text, failed_count), is_error: true }),
             None if count == 1 => self.tell("1 dump opened".to_owned(), false),
             None => self.tell(format!("{count} dumps opened"), false),
+        }
+    }
+
+    /// Takes over the decoded traces, unless another series was opened meanwhile.
+    fn show_traces(&mut self, analysis: Analysis) {
+        let is_same = analysis.snapshots.len() == self.session.analysis.snapshots.len()
+            && analysis.snapshots.iter().zip(&self.session.analysis.snapshots).all(|(a, b)| Arc::ptr_eq(a, b));
+        if is_same {
+            self.session.analysis = Arc::new(analysis);
+            self.session.generation += 1;
         }
     }
 

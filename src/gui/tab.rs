@@ -53,10 +53,6 @@ impl Tab {
                 "Each thread's CPU time in each interval of the series, and its stacks, side by side for two dumps. \
                  Until then the text report lists the times in !runaway form.",
             ),
-            Self::Traces => Some(
-                "The user-mode stack trace database (gflags +ust), decoded into stacks with counts and growth. Until then \
-                 its memory counts as unknown.",
-            ),
             Self::Umdh => {
                 Some("UMDH logs beside the dumps, on the same time axis, with their modules taken from the dumps.")
             }
@@ -64,7 +60,7 @@ impl Tab {
                 Some("The analysis patterns that the series shows, each with its evidence and what to do.")
             }
             Self::Symbols => Some("For each module: which PDB it needs, where it was looked for, and what was found."),
-            Self::Overview | Self::Regions | Self::Log => None,
+            Self::Overview | Self::Regions | Self::Traces | Self::Log => None,
         }
     }
 }

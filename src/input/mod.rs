@@ -5,3 +5,5 @@
 #![warn(clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::arithmetic_side_effects)]
 
 pub mod dump;
+pub mod image;
+pub mod symbols;

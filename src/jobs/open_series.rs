@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::analysis::Analysis;
-use crate::analysis::run::run;
+use crate::analysis::run::{decode_traces, run};
 use crate::base::progress::{Cancelled, Progress};
 use crate::sample::{SampleError, SampleOptions, write_sample};
 
@@ -14,6 +14,8 @@ pub enum JobOutput {
         inputs: Vec<PathBuf>,
         analysis: Box<Analysis>,
     },
+    /// The second stage of what was opened.
+    Decoded(Box<Analysis>),
     /// A file was written.
     Saved(PathBuf),
     /// One line: what, where, what to do.
@@ -27,6 +29,14 @@ pub enum JobOutput {
 pub fn open_series(inputs: Vec<PathBuf>, progress: &Progress) -> Result<JobOutput, Cancelled> {
     let analysis = Box::new(run(&inputs, progress)?);
     Ok(JobOutput::Opened { inputs, analysis })
+}
+
+/// Decodes the stack traces of what was opened.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn decode_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    Ok(JobOutput::Decoded(Box::new(decode_traces(analysis, progress)?)))
 }
 
 /// Writes the sample series into a folder and opens it.

@@ -57,6 +57,7 @@ pub fn headline(analysis: &Analysis, interval: &[DumpIdx]) -> String {
 const fn in_words(usage: Usage) -> &'static str {
     match usage {
         Usage::Unknown => "private memory of unknown use",
+        Usage::StackTraceDatabase => "the stack trace database",
         other => usage_name(other),
     }
 }

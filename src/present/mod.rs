@@ -4,6 +4,7 @@
 //! **Invariant:** no toolkit, no files; a value that is not known is [`value::Value::Absent`], never 0.
 
 pub mod allocations;
+pub mod dps;
 pub mod dumps;
 pub mod headline;
 pub mod log;
@@ -14,6 +15,7 @@ pub mod strip;
 pub mod summary;
 pub mod table;
 pub mod threads;
+pub mod traces;
 pub mod uses;
 pub mod value;
 pub mod words;

@@ -53,12 +53,12 @@ impl Cell {
         Self { value, tone }
     }
 
-    /// A difference in bytes, coloured by its sign.
+    /// A difference, coloured by its sign.
     pub const fn delta(value: Value) -> Self {
         let tone = match value {
-            Value::BytesDelta(delta) if delta > 0 => Tone::Growth,
-            Value::BytesDelta(delta) if delta < 0 => Tone::Shrink,
-            Value::BytesDelta(_) | Value::Absent => Tone::Dim,
+            Value::BytesDelta(delta) | Value::CountDelta(delta) if delta > 0 => Tone::Growth,
+            Value::BytesDelta(delta) | Value::CountDelta(delta) if delta < 0 => Tone::Shrink,
+            Value::BytesDelta(_) | Value::CountDelta(_) | Value::Absent => Tone::Dim,
             _ => Tone::Normal,
         };
         Self { value, tone }

@@ -135,7 +135,7 @@ const COLUMNS: [Column; 9] = [
     Column {
         title: "slope",
         align: Align::Right,
-        width_chars: 9,
+        width_chars: 10,
         hint: "Straight line through all dumps of the interval",
     },
     Column {

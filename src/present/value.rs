@@ -15,6 +15,8 @@ pub enum Value {
     Count(u64),
     Bytes(u64),
     BytesDelta(i128),
+    /// A difference of counts.
+    CountDelta(i128),
     BytesPerHour(f64),
     Percent(f64),
     Address(Va, PointerWidth),
@@ -54,6 +56,11 @@ impl Value {
             Self::Count(count) => grouped(*count),
             Self::Bytes(bytes) => ByteSize(*bytes).to_string(),
             Self::BytesDelta(delta) => ByteDelta(*delta).to_string(),
+            Self::CountDelta(0) => "0".to_owned(),
+            Self::CountDelta(delta) => {
+                let sign = if *delta > 0 { '+' } else { '-' };
+                format!("{sign}{}", grouped(u64::try_from(delta.unsigned_abs()).unwrap_or(u64::MAX)))
+            }
             Self::BytesPerHour(rate) => format!("{}/h", ByteDelta(rate.round() as i128)),
             Self::Percent(percent) => format!("{percent:.1} %"),
             Self::Address(va, width) => va.windbg(*width),
@@ -69,7 +76,7 @@ impl Value {
             Self::Absent => String::new(),
             Self::Text(text) => text.clone(),
             Self::Count(number) | Self::Bytes(number) | Self::Cpu { ns: number } => number.to_string(),
-            Self::BytesDelta(delta) => delta.to_string(),
+            Self::BytesDelta(delta) | Self::CountDelta(delta) => delta.to_string(),
             Self::BytesPerHour(number) | Self::Percent(number) => format!("{number:.3}"),
             Self::Address(va, _) => va.to_string(),
             Self::HexSize(bytes, _) => format!("{bytes:#x}"),
@@ -85,7 +92,7 @@ impl Value {
     const fn number(&self) -> Option<f64> {
         Some(match self {
             Self::Count(n) | Self::Bytes(n) | Self::HexSize(n, _) | Self::Cpu { ns: n } => *n as f64,
-            Self::BytesDelta(delta) => *delta as f64,
+            Self::BytesDelta(delta) | Self::CountDelta(delta) => *delta as f64,
             Self::BytesPerHour(number) | Self::Percent(number) => *number,
             Self::Time(time) => time.unix_ns as f64,
             Self::Absent | Self::Text(_) | Self::Address(..) => return None,

@@ -29,7 +29,7 @@ pub const fn usage_name(usage: Usage) -> &'static str {
 pub const fn usage_hint(usage: Usage) -> &'static str {
     match usage {
         Usage::StackTraceDatabase => {
-            "Allocation stacks kept by gflags +ust. Not decoded yet: its memory counts as unknown."
+            "Allocation stacks that ntdll keeps under gflags +ust: the instrumentation's own memory."
         }
         Usage::Heap => "Segments and large blocks of the process heaps, from each heap's own lists.",
         Usage::PageHeap => "Stand-ins of heaps under page heap (gflags +hpa).",

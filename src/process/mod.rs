@@ -8,3 +8,4 @@ pub mod heap;
 pub mod peb;
 pub mod regions;
 pub mod threads;
+pub mod traces;

@@ -11,13 +11,17 @@ use serde_json::Value as Json;
 
 use crate::analysis::Analysis;
 use crate::analysis::series::threads::thread_histories;
+use crate::analysis::series::traces::{SeriesStack, SeriesTraces, StackCounts};
 use crate::analysis::snapshot::{Snapshot, Thread};
+use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
+use crate::present::traces::{found_by_word, frame_text, layout_text, stores_of};
 use crate::process::heap::extent::HeapKind;
 use crate::process::peb::global_flag;
 use crate::process::regions::totals::Sizes;
 use crate::process::regions::usage::Usage;
 use crate::process::regions::{Completeness, MemoryType, State};
+use crate::process::traces::{Health, StoreKind, TraceStore};
 
 /// Raised when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
@@ -30,8 +34,10 @@ struct Report {
     processes: Vec<Process>,
     dumps: Vec<Dump>,
     threads: Vec<ThreadSeries>,
+    /// Of the process above; the first [`MOST_TRACES`] by entries in the last dump.
+    traces: Option<Vec<Trace>>,
+    traces_left_out_count: Option<usize>,
     /// Not decoded by this version.
-    traces: Option<Json>,
     umdh: Option<Json>,
     findings: Option<Json>,
     failures: Vec<FileText>,
@@ -82,7 +88,7 @@ struct Dump {
     modules: Option<Vec<Module>>,
     threads: Option<Vec<ThreadEntry>>,
     heaps: Option<Vec<Heap>>,
-    trace_stores: Option<Json>,
+    trace_stores: Option<Vec<Store>>,
     comments: Vec<String>,
 }
 
@@ -186,6 +192,43 @@ struct Heap {
 }
 
 #[derive(Serialize)]
+struct Store {
+    kind: &'static str,
+    base: String,
+    layout: String,
+    /// Whether the layout was seen on a real dump or stands on published facts.
+    proof: &'static str,
+    reserved_bytes: Option<u64>,
+    committed_bytes: u64,
+    fill_percent: Option<f64>,
+    room_left_bytes: Option<u64>,
+    entry_count: u64,
+    unique_stack_count: usize,
+    saturated_entry_count: u64,
+    truncated_stack_count: usize,
+    verified_entry_count: u64,
+    found_by: &'static str,
+    checks: Vec<StoreCheck>,
+}
+
+#[derive(Serialize)]
+struct StoreCheck {
+    text: String,
+    passed: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Trace {
+    id: usize,
+    frames: Vec<String>,
+    entries_per_dump: Vec<Option<u64>>,
+    count_per_dump: Vec<Option<u64>>,
+}
+
+/// A heap log may hold hundreds of thousands of stacks; a report with all of them would help nobody.
+const MOST_TRACES: usize = 10_000;
+
+#[derive(Serialize)]
 struct ThreadSeries {
     tid: u32,
     created: Option<String>,
@@ -210,11 +253,17 @@ pub fn json_report(analysis: &Arc<Analysis>) -> Result<String, serde_json::Error
         .main_group()
         .map(|group| group.dumps.iter().filter_map(|dump| analysis.snapshot(*dump)).map(Arc::clone).collect())
         .unwrap_or_default();
+    let main_traces = analysis.main_group().and_then(|group| analysis.traces_of(group)).map(Arc::as_ref);
     let report = Report {
         schema: SCHEMA,
         process: processes.first().cloned(),
         processes,
-        dumps: analysis.snapshots.iter().map(|snapshot| dump(snapshot)).collect(),
+        dumps: analysis
+            .snapshots
+            .iter()
+            .enumerate()
+            .map(|(index, snapshot)| dump(snapshot, stores_of(analysis, DumpIdx(index))))
+            .collect(),
         threads: thread_histories(&main_snapshots)
             .into_iter()
             .map(|history| ThreadSeries {
@@ -224,7 +273,8 @@ pub fn json_report(analysis: &Arc<Analysis>) -> Result<String, serde_json::Error
                 stack_changed: None,
             })
             .collect(),
-        traces: None,
+        traces: main_traces.map(traces),
+        traces_left_out_count: main_traces.map(|traces| traces.stacks.len().saturating_sub(MOST_TRACES)),
         umdh: None,
         findings: None,
         failures: analysis
@@ -241,7 +291,7 @@ pub fn json_report(analysis: &Arc<Analysis>) -> Result<String, serde_json::Error
     Ok(serde_json::to_string_pretty(&report)? + "\n")
 }
 
-fn dump(snapshot: &Snapshot) -> Dump {
+fn dump(snapshot: &Snapshot, stores: Option<&[TraceStore]>) -> Dump {
     let file = &snapshot.dump;
     let peb = snapshot.main_peb();
     Dump {
@@ -288,7 +338,7 @@ fn dump(snapshot: &Snapshot) -> Dump {
         threads: file.threads.as_ref().map(|_| snapshot.threads.iter().map(thread).collect()),
         // Every process has a heap: none means that the list is not in the dump.
         heaps: (!snapshot.heaps.is_empty()).then(|| snapshot.heaps.iter().map(heap).collect()),
-        trace_stores: None,
+        trace_stores: stores.map(|stores| stores.iter().map(store).collect()),
         comments: file.comments.clone(),
     }
 }
@@ -338,6 +388,54 @@ fn module(module: &crate::input::dump::modules::ModuleRecord) -> Module {
         symbols: None,
         symbols_note: None,
     }
+}
+
+fn store(store: &TraceStore) -> Store {
+    let health = Health::of(store);
+    let is_pre_committed = store.header.counts.is_some_and(|counts| counts.is_pre_committed);
+    Store {
+        kind: match store.header.kind {
+            StoreKind::Indexed => "indexed",
+            StoreKind::HeapLog => "heap_log",
+        },
+        base: store.header.base.to_string(),
+        layout: layout_text(store),
+        proof: "facts",
+        reserved_bytes: health.reserved_bytes,
+        committed_bytes: store.committed_bytes,
+        fill_percent: health.fill_percent,
+        room_left_bytes: health.room_left_bytes.filter(|_| !is_pre_committed),
+        entry_count: store.entry_count,
+        unique_stack_count: store.unique.len(),
+        saturated_entry_count: store.saturated_entry_count,
+        truncated_stack_count: store.unique.iter().filter(|stack| stack.is_truncated()).count(),
+        verified_entry_count: store.verified_entry_count,
+        found_by: found_by_word(store.header.found_by),
+        checks: store
+            .evidence
+            .iter()
+            .map(|check| StoreCheck { text: check.text.clone(), passed: check.passed })
+            .collect(),
+    }
+}
+
+fn traces(traces: &SeriesTraces) -> Vec<Trace> {
+    let width = traces.stores.iter().flatten().next().map_or(PointerWidth::Bits64, |store| store.header.width);
+    let counts = |stack: &SeriesStack, pick: fn(StackCounts) -> u64| {
+        stack.per_dump.iter().map(|counts| counts.map(pick)).collect::<Vec<_>>()
+    };
+    traces
+        .stacks
+        .iter()
+        .take(MOST_TRACES)
+        .enumerate()
+        .map(|(index, stack)| Trace {
+            id: index + 1,
+            frames: stack.frames.iter().map(|va| frame_text(&traces.symbols, *va, width)).collect(),
+            entries_per_dump: counts(stack, |counts| counts.entry_count),
+            count_per_dump: counts(stack, |counts| counts.use_count),
+        })
+        .collect()
 }
 
 fn thread(thread: &Thread) -> ThreadEntry {

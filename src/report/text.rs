@@ -5,17 +5,21 @@ use std::sync::Arc;
 use crate::analysis::Analysis;
 use crate::analysis::snapshot::Snapshot;
 use crate::base::ids::DumpIdx;
+use crate::base::units::grouped;
 use crate::present::dumps::DumpTable;
 use crate::present::headline::{equal_size_lines, headline};
 use crate::present::process::process_facts;
 use crate::present::summary;
 use crate::present::table::{TableModel, to_text};
 use crate::present::threads::runaway_text;
+use crate::present::traces::{StackTable, store_lines};
 use crate::present::uses::{Division, UseTable};
 use crate::process::regions::Completeness;
 
 /// A thread list longer than this is for the window.
 const MOST_THREADS: usize = 10;
+/// And so is a longer list of stacks.
+const MOST_STACKS: usize = 20;
 
 /// The whole report.
 pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> String {
@@ -52,6 +56,7 @@ pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Strin
         }
         if let Some((dump, snapshot)) = interval.last().and_then(|dump| Some((*dump, analysis.snapshot(*dump)?))) {
             text.push_str(&address_space_text(dump, snapshot));
+            text.push_str(&traces_text(analysis, dump, &interval));
             text.push_str(&thread_text(dump, snapshot));
         }
         text.push_str(&problems_text(analysis, &group.dumps));
@@ -87,6 +92,33 @@ fn thread_text(dump: DumpIdx, snapshot: &Snapshot) -> String {
     let more = if more > 0 { format!(" (the first {MOST_THREADS}, {more} more threads)") } else { String::new() };
     let lines: Vec<String> = runaway.lines().map(|line| format!("  {line}\n")).collect();
     format!("\nCPU times of dump {dump}{more}\n{}", lines.concat())
+}
+
+/// The stores of the last dump, and the stacks that have most entries.
+fn traces_text(analysis: &Arc<Analysis>, dump: DumpIdx, interval: &[DumpIdx]) -> String {
+    let lines = store_lines(analysis, dump);
+    if lines.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\nstack traces of dump {dump}\n");
+    for line in lines {
+        text.push_str(&format!("  {line}\n"));
+    }
+    let group = analysis.group_of(dump);
+    let table = group.zip(interval.first()).and_then(|(group, from)| {
+        let traces = Arc::clone(analysis.traces_of(group)?);
+        let width = traces.stores.iter().flatten().next()?.header.width;
+        StackTable::new(traces, width, group.dumps.clone(), *from, dump)
+    });
+    if let Some(table) = table {
+        let rows: Vec<usize> = (0..table.row_count().min(MOST_STACKS)).collect();
+        text.push_str(&to_text(&table, &rows));
+        let more = table.row_count().saturating_sub(MOST_STACKS);
+        if more > 0 {
+            text.push_str(&format!("  and {} more stacks\n", grouped(more as u64)));
+        }
+    }
+    text
 }
 
 fn problems_text(analysis: &Analysis, dumps: &[DumpIdx]) -> String {

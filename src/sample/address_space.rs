@@ -89,6 +89,12 @@ impl AddressSpace {
         self.contents.push((va, bytes.into()));
     }
 
+    /// Adds all of `other`.
+    pub fn append(&mut self, other: Self) {
+        self.regions.extend(other.regions);
+        self.contents.extend(other.contents);
+    }
+
     /// The regions below `top`, free ones included, without gaps; equal neighbours of one allocation are one.
     pub fn memory_infos(&self, top: Va) -> Result<Vec<MemoryInfo>, SampleError> {
         let mut infos = Vec::new();
@@ -175,9 +181,9 @@ fn place_content(ranges: &mut [MemoryRange], va: Va, bytes: &[u8]) -> Result<(),
             break;
         }
         let skipped = usize::try_from(part.start.0 - va.0).unwrap_or(usize::MAX);
-        let part_bytes =
-            bytes.iter().copied().skip(skipped).take(usize::try_from(part.size_bytes()).unwrap_or(usize::MAX));
-        range.pieces.push(Piece { offset_bytes: part.start.0 - range.start.0, bytes: part_bytes.collect() });
+        let length = usize::try_from(part.size_bytes()).unwrap_or(usize::MAX);
+        let part_bytes = bytes.get(skipped..).and_then(|rest| rest.get(..length)).unwrap_or_default();
+        range.pieces.push(Piece { offset_bytes: part.start.0 - range.start.0, bytes: part_bytes.to_vec() });
         covered_to = part.end;
     }
     if covered_to == content.end { Ok(()) } else { Err(SampleError::NotCommitted { va: covered_to }) }

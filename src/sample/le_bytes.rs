@@ -1,6 +1,6 @@
 //! A growing buffer of little-endian values, written at the end or at a fixed offset.
 
-use crate::base::addr::Va;
+use crate::base::addr::{PointerWidth, Va};
 
 /// Bytes of one structure or one part of a file.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -52,6 +52,14 @@ impl LeBytes {
         self.push_u64(va.0)
     }
 
+    /// Appends an address as wide as `width`; of a wide one only the low half fits into 32 bits.
+    pub fn push_pointer(&mut self, width: PointerWidth, va: Va) -> &mut Self {
+        match width {
+            PointerWidth::Bits64 => self.push_u64(va.0),
+            PointerWidth::Bits32 => self.push_u32((va.0 & 0xffff_ffff) as u32),
+        }
+    }
+
     pub fn push_zeros(&mut self, count: usize) -> &mut Self {
         self.bytes.resize(self.bytes.len() + count, 0);
         self
@@ -94,6 +102,14 @@ impl LeBytes {
 
     pub fn put_va(&mut self, offset: usize, va: Va) -> &mut Self {
         self.put_u64(offset, va.0)
+    }
+
+    /// An address as wide as `width`; of a wide one only the low half fits into 32 bits.
+    pub fn put_pointer(&mut self, width: PointerWidth, offset: usize, va: Va) -> &mut Self {
+        match width {
+            PointerWidth::Bits64 => self.put_u64(offset, va.0),
+            PointerWidth::Bits32 => self.put_u32(offset, (va.0 & 0xffff_ffff) as u32),
+        }
     }
 
     /// A `LIST_ENTRY` with 64-bit pointers: forward link, then backward link.

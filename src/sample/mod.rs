@@ -1,4 +1,4 @@
-//! Writes the AllocFree sample series as real minidump files.
+//! Writes the AllocFree sample series and short series of other systems as real minidump files.
 //!
 //! Everything here is written from public descriptions of the formats, and on purpose apart from the decoders: no layout of
 //! theirs is known, so that a wrong offset there cannot test itself.
@@ -6,10 +6,13 @@
 pub mod address_space;
 pub mod allocfree;
 mod error;
+pub mod heap_trace_log;
 mod le_bytes;
 pub mod minidump_file;
+pub mod other_windows;
 pub mod pe_image;
 pub mod process_memory;
+pub mod trace_database;
 
 pub use error::SampleError;
 pub use le_bytes::{LeBytes, utf16_bytes};
@@ -20,6 +23,7 @@ use std::path::{Path, PathBuf};
 use crate::base::progress::Progress;
 use allocfree::figures::{CASE_A_MOMENT, CASE_A_RUN, Moment, ProcessRun, SERIES_MOMENTS, SERIES_RUN};
 use minidump_file::MinidumpFile;
+use other_windows::{OtherMoment, OtherSystem};
 
 /// Which sample to write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -27,16 +31,29 @@ pub enum Variant {
     #[default]
     Series,
     CaseA,
+    SevenX86,
+    TenX64,
+    XpX86,
+}
+
+/// What a dump is made from.
+#[derive(Clone, Copy, Debug)]
+enum DumpSource {
+    AllocFree(&'static ProcessRun, &'static Moment),
+    Other(OtherSystem, &'static OtherMoment),
 }
 
 impl Variant {
-    pub const ALL: [Self; 2] = [Self::Series, Self::CaseA];
+    pub const ALL: [Self; 5] = [Self::Series, Self::CaseA, Self::SevenX86, Self::TenX64, Self::XpX86];
 
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Series => "series",
             Self::CaseA => "case-a",
+            Self::SevenX86 => "x86",
+            Self::TenX64 => "win10",
+            Self::XpX86 => "xp",
         }
     }
 
@@ -49,16 +66,28 @@ impl Variant {
         match self {
             Self::Series => "six dumps of one run of AllocFree.exe, whose stack trace database fills up",
             Self::CaseA => "one dump of another run, shortly after its start, at other addresses",
+            Self::SevenX86 => "three dumps of AllocFree.exe on Windows 7 x86, with a 32-bit database",
+            Self::TenX64 => "three dumps on Windows 10 x64, whose heap trace log grows by regions of 64 KiB",
+            Self::XpX86 => "two dumps on Windows XP x86, with a database of its own layout and many stacks",
         }
     }
 
     /// The dumps with the names of their files, in time order.
-    fn dumps(self) -> Vec<(String, &'static ProcessRun, &'static Moment)> {
+    fn dumps(self) -> Vec<(String, DumpSource)> {
+        let others = |name: &str, system, moments: &'static [OtherMoment]| {
+            (1..).zip(moments).map(|(n, m)| (format!("{name}-{n}.dmp"), DumpSource::Other(system, m))).collect()
+        };
         match self {
-            Self::Series => {
-                (1..).zip(&SERIES_MOMENTS).map(|(n, m)| (format!("allocfree-{n}.dmp"), &SERIES_RUN, m)).collect()
+            Self::Series => (1..)
+                .zip(&SERIES_MOMENTS)
+                .map(|(n, m)| (format!("allocfree-{n}.dmp"), DumpSource::AllocFree(&SERIES_RUN, m)))
+                .collect(),
+            Self::CaseA => {
+                vec![("allocfree-case-a.dmp".to_owned(), DumpSource::AllocFree(&CASE_A_RUN, &CASE_A_MOMENT))]
             }
-            Self::CaseA => vec![("allocfree-case-a.dmp".to_owned(), &CASE_A_RUN, &CASE_A_MOMENT)],
+            Self::SevenX86 => others("allocfree-x86", OtherSystem::SevenX86, &other_windows::SEVEN_X86_MOMENTS),
+            Self::TenX64 => others("treereader-win10", OtherSystem::TenX64, &other_windows::TEN_X64_MOMENTS),
+            Self::XpX86 => others("treereader-xp", OtherSystem::XpX86, &other_windows::XP_X86_MOMENTS),
         }
     }
 }
@@ -80,10 +109,13 @@ pub fn write_sample(folder: &Path, options: &SampleOptions, progress: &Progress)
     let dumps = options.variant.dumps();
     progress.start("Writing the sample", dumps.len() as u64);
     let mut paths = Vec::with_capacity(dumps.len());
-    for (file_name, run, moment) in dumps {
+    for (file_name, source) in dumps {
         progress.check()?;
         let path = folder.join(file_name);
-        let file = allocfree::dump(run, moment, options.size_bytes_per_dump)?;
+        let file = match source {
+            DumpSource::AllocFree(run, moment) => allocfree::dump(run, moment, options.size_bytes_per_dump)?,
+            DumpSource::Other(system, moment) => other_windows::dump(system, moment, options.size_bytes_per_dump)?,
+        };
         write_whole(&file, &path)?;
         paths.push(path);
         progress.tick(1)?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dumptrend::base::addr::Va;
 use dumptrend::base::ids::DumpIdx;
 use dumptrend::base::units::grouped;
 use dumptrend::gui::app::{App, AppOptions};
@@ -200,7 +201,7 @@ fn the_filter_counts_and_ctrl_c_copies_what_is_shown() {
     harness.get_by_label("75 rows");
     harness.key_press_modifiers(Modifiers::CTRL, Key::F);
     harness.run_steps(2);
-    harness.get_by_label("Filter").type_text("stack reserve");
+    harness.get_by_label("Filter").type_text("~0; reserve");
     harness.run_steps(3);
     harness.get_by_label("1 of 75 rows");
     harness.get_by_label("Copy rows").click();
@@ -246,6 +247,19 @@ fn the_difference_of_two_dumps_shows_what_grew_first() {
     harness.run_steps(3);
     harness.get_by_label("Difference of dumps 1 and 6").click();
     wait_for(&mut harness, "Allocations: 2 grew (+23.1 MB)");
+}
+
+#[test]
+fn from_the_database_region_to_its_stacks() {
+    let (mut harness, _folder) = sample_window();
+    let region = Item::Region { dump: DumpIdx(5), start: Va(0x1b_0000) };
+    send(&mut harness, Command::Show(Tab::Regions));
+    send(&mut harness, Command::Select(region));
+    harness.get_by_label("Show its stacks").click();
+    harness.run_steps(4);
+    harness.get_by_label_contains("148,863 entries, 20 unique stacks");
+    harness.get_by_label("20 of 20 rows");
+    harness.get_by_label("00000001`3fcc1015 AllocFree!foo20+0x15");
 }
 
 #[test]

@@ -15,3 +15,4 @@ mod report;
 mod sample;
 mod series;
 mod support;
+mod traces;

@@ -5,4 +5,5 @@ pub mod delta;
 pub mod equal_sizes;
 pub mod group;
 pub mod threads;
+pub mod traces;
 pub mod trend;

@@ -1,24 +1,29 @@
 //! Who says that a range of memory is his: PEB, TEBs, stacks, heaps, and what the PEB points at.
 
-use std::collections::BTreeMap;
-
 use crate::base::addr::{Va, VaRange};
-use crate::input::dump::Dump;
 use crate::process::heap::extent::HeapKind;
 use crate::process::peb::Peb;
 use crate::process::regions::claims::{Claim, ClaimMap, Rank};
 use crate::process::regions::usage::{HeapPart, Owner, Usage};
 use crate::process::threads::teb::Teb;
 
+use crate::process::traces::StoreHeader;
+
 use super::ProcessHeap;
+use super::allocations::Allocations;
 
 const PAGE_BYTES: u64 = 0x1000;
 /// KUSER_SHARED_DATA lies here in every process of every Windows NT.
 const USER_SHARED_DATA: Va = Va(0x7ffe_0000);
 
 /// All claims of one process.
-pub(super) fn claim_regions(dump: &Dump, pebs: &[Peb], tebs: &[Teb], heaps: &[ProcessHeap]) -> ClaimMap {
-    let allocations = Allocations::new(dump);
+pub(super) fn claim_regions(
+    allocations: &Allocations,
+    pebs: &[Peb],
+    tebs: &[Teb],
+    heaps: &[ProcessHeap],
+    trace_stores: &[StoreHeader],
+) -> ClaimMap {
     let mut claims = Vec::new();
     for peb in pebs {
         claims.push(Claim {
@@ -27,9 +32,9 @@ pub(super) fn claim_regions(dump: &Dump, pebs: &[Peb], tebs: &[Teb], heaps: &[Pr
             owner: Owner::Process { width: peb.width },
             rank: Rank::Peb,
         });
-        claims.extend(peb.pointed_at.iter().filter_map(|(va, name)| pointed_at(*va, name, &allocations)));
+        claims.extend(peb.pointed_at.iter().filter_map(|(va, name)| pointed_at(*va, name, allocations)));
     }
-    claims.extend(pointed_at(USER_SHARED_DATA, "User Shared Data", &allocations));
+    claims.extend(pointed_at(USER_SHARED_DATA, "User Shared Data", allocations));
     for teb in tebs {
         let owner = Owner::Thread { tid: teb.tid, width: teb.width };
         claims.push(Claim { range: teb.range(), usage: Usage::Teb, owner, rank: Rank::Teb });
@@ -38,8 +43,15 @@ pub(super) fn claim_regions(dump: &Dump, pebs: &[Peb], tebs: &[Teb], heaps: &[Pr
         }
     }
     for heap in heaps {
-        claims.extend(heap_claims(heap, &allocations));
+        claims.extend(heap_claims(heap, allocations));
     }
+    let store_ranges = trace_stores.iter().flat_map(StoreHeader::regions);
+    claims.extend(store_ranges.map(|range| Claim {
+        range,
+        usage: Usage::StackTraceDatabase,
+        owner: Owner::Nobody,
+        rank: Rank::StackTraceDatabase,
+    }));
     ClaimMap::new(claims)
 }
 
@@ -82,42 +94,4 @@ fn pointed_at(va: Va, name: &'static str, allocations: &Allocations) -> Option<C
         None => VaRange::from_size(va, PAGE_BYTES),
     };
     Some(Claim { range, usage: Usage::Other, owner: Owner::Named(name), rank: Rank::PointedAt })
-}
-
-/// The allocations of the process, by their base.
-struct Allocations {
-    by_base: BTreeMap<Va, Allocation>,
-}
-
-#[derive(Clone, Copy)]
-struct Allocation {
-    range: VaRange,
-    is_private: bool,
-}
-
-impl Allocations {
-    fn new(dump: &Dump) -> Self {
-        const MEM_FREE: u32 = 0x1_0000;
-        const MEM_PRIVATE: u32 = 0x2_0000;
-        let mut by_base: BTreeMap<Va, Allocation> = BTreeMap::new();
-        for record in dump.memory_info.iter().flatten().filter(|record| record.state != MEM_FREE) {
-            let region = VaRange::from_size(record.base, record.size_bytes);
-            // A region that does not lie behind its allocation base is damage; it stands for itself.
-            let base = record.allocation_base.min(record.base);
-            let is_private = record.memory_type == MEM_PRIVATE;
-            let range = VaRange { start: base, end: region.end };
-            let whole = by_base.entry(base).or_insert(Allocation { range, is_private });
-            whole.range.end = whole.range.end.max(region.end);
-        }
-        Self { by_base }
-    }
-
-    fn at(&self, va: Va) -> Option<Allocation> {
-        let (_, allocation) = self.by_base.range(..=va).next_back()?;
-        allocation.range.contains(va).then_some(*allocation)
-    }
-
-    fn containing(&self, va: Va) -> Option<VaRange> {
-        self.at(va).map(|allocation| allocation.range)
-    }
 }

@@ -1,10 +1,11 @@
 //! One dump with all its parts joined.
 
+mod allocations;
 mod claim_regions;
 
 use std::collections::BTreeMap;
 
-use crate::base::addr::{PointerWidth, Va};
+use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::ids::{HeapIdx, ModuleIdx};
 use crate::base::printable::file_name;
 use crate::base::problems::Problems;
@@ -13,12 +14,15 @@ use crate::base::time::UtcTime;
 use crate::input::dump::Dump;
 use crate::input::dump::system::Architecture;
 use crate::process::heap::extent::{HeapExtent, HeapKind, LINK_BUDGET, read_extent};
-use crate::process::peb::{Peb, read_peb};
+use crate::process::peb::{Peb, global_flag, read_peb};
 use crate::process::regions::AddressSpace;
 use crate::process::regions::map::{ModuleRange, map_from_memory_info, map_from_memory_ranges};
 use crate::process::regions::usage::Usage;
 use crate::process::threads::cpu_times::{CpuTimes, cpu_times};
 use crate::process::threads::teb::{Teb, read_teb, read_wow64_teb};
+use crate::process::traces::{Hints, StoreHeader, find_stores};
+
+use allocations::Allocations;
 
 /// One dump: the records of its streams, and what was decoded from the memory in it.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub struct Snapshot {
     pub threads: Vec<Thread>,
     /// Heaps of all PEBs, 64-bit first.
     pub heaps: Vec<ProcessHeap>,
+    /// Stores of the stack trace database, found and not decoded.
+    pub trace_stores: Vec<StoreHeader>,
     pub address_space: AddressSpace,
     pub problems: Problems,
     thread_positions: BTreeMap<u32, usize>,
@@ -116,7 +122,9 @@ pub fn take_snapshot(dump: Dump, progress: &Progress) -> Result<Snapshot, Cancel
     let is_wow64 = wow64 == Some(true);
     let pebs = read_pebs(&dump, &tebs, &mut problems);
     let heaps = read_heaps(&dump, &pebs, &mut problems, progress)?;
-    let claims = claim_regions::claim_regions(&dump, &pebs, &tebs, &heaps);
+    let allocations = Allocations::new(&dump);
+    let trace_stores = find_trace_stores(&dump, &allocations, &mut problems, progress)?;
+    let claims = claim_regions::claim_regions(&allocations, &pebs, &tebs, &heaps, &trace_stores);
     progress.check()?;
     let modules: Vec<ModuleRange> = dump
         .modules
@@ -125,7 +133,7 @@ pub fn take_snapshot(dump: Dump, progress: &Progress) -> Result<Snapshot, Cancel
         .enumerate()
         .map(|(index, module)| ModuleRange { module: ModuleIdx(index), range: module.range() })
         .collect();
-    let unknown_uses = unknown_uses(&dump, is_wow64, &pebs, &tebs, &heaps);
+    let unknown_uses = unknown_uses(&dump, is_wow64, &pebs, &tebs, &heaps, &trace_stores);
     let address_space = match &dump.memory_info {
         Some(records) if !records.is_empty() => {
             map_from_memory_info(records, dump.has_whole_memory_info, &modules, &claims, &unknown_uses, &mut problems)
@@ -146,6 +154,7 @@ pub fn take_snapshot(dump: Dump, progress: &Progress) -> Result<Snapshot, Cancel
         pebs,
         tebs,
         heaps,
+        trace_stores,
         address_space,
         problems,
         dump,
@@ -207,9 +216,23 @@ fn read_pebs(dump: &Dump, tebs: &[Teb], problems: &mut Problems) -> Vec<Peb> {
 }
 
 /// Uses of which the dump does not hold all structures, or this version does not follow them: a sum over the others would
-/// be a false number. The stack trace database is not decoded by this version.
-fn unknown_uses(dump: &Dump, is_wow64: bool, pebs: &[Peb], tebs: &[Teb], heaps: &[ProcessHeap]) -> Vec<Usage> {
-    let mut unknown = vec![Usage::StackTraceDatabase];
+/// be a false number.
+fn unknown_uses(
+    dump: &Dump,
+    is_wow64: bool,
+    pebs: &[Peb],
+    tebs: &[Teb],
+    heaps: &[ProcessHeap],
+    trace_stores: &[StoreHeader],
+) -> Vec<Usage> {
+    let mut unknown = Vec::new();
+    // A store is known by its first pages, which a dump without full memory may lack; and one that must be there and was not
+    // found has a layout that we do not know.
+    let is_switched_on = pebs.iter().any(|peb| peb.nt_global_flag & global_flag::UST != 0);
+    let is_not_found = is_switched_on && trace_stores.is_empty();
+    if !dump.header.has_full_memory() || dump.memory_info.is_none() || is_not_found {
+        unknown.push(Usage::StackTraceDatabase);
+    }
     let bitness_count = if is_wow64 { 2 } else { 1 };
     let threads = dump.threads.iter().flatten().filter(|thread| !thread.teb.is_null());
     let teb_bases: std::collections::BTreeSet<Va> = threads.map(|thread| thread.teb).collect();
@@ -233,6 +256,20 @@ fn unknown_uses(dump: &Dump, is_wow64: bool, pebs: &[Peb], tebs: &[Teb], heaps: 
         unknown.push(Usage::PageHeap);
     }
     unknown
+}
+
+/// Looks for the stores of the stack trace database in private read-write memory, by their structure.
+fn find_trace_stores(
+    dump: &Dump,
+    allocations: &Allocations,
+    problems: &mut Problems,
+    progress: &Progress,
+) -> Result<Vec<StoreHeader>, Cancelled> {
+    let modules: Vec<VaRange> = dump.modules.iter().flatten().map(|module| module.range()).collect();
+    let candidates = allocations.private_read_write();
+    let found = find_stores(&dump.memory, &candidates, &modules, Hints::default(), progress)?;
+    problems.extend(found.problems);
+    Ok(found.stores)
 }
 
 fn read_heaps(

@@ -14,6 +14,7 @@ use crate::gui::background::Background;
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
+use crate::gui::tab::Tab;
 use crate::gui::widgets::strip::{StripState, strip_ui};
 use crate::gui::widgets::table::{TableOptions, TableState, table_ui};
 use crate::present::allocations::{AllocationTable, FIRST_SORT, fate_name};
@@ -21,6 +22,7 @@ use crate::present::regions::{RegionTable, windbg_line};
 use crate::present::strip::{Stripe, StripeKind, stripes};
 use crate::present::table::TableModel;
 use crate::present::words::{usage_hint, usage_name};
+use crate::process::regions::usage::Usage;
 
 /// What the tab remembers.
 pub struct RegionsState {
@@ -150,6 +152,11 @@ fn one_dump_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut RegionsState, dump: D
         state.seen = Some(item);
         ctx.send(Command::Select(item));
     }
+    let opened = output.double_clicked.and_then(|row| table.region(row));
+    if let Some(region) = opened.filter(|region| region.usage == Usage::StackTraceDatabase) {
+        ctx.send(Command::Select(Item::Region { dump, start: region.range.start }));
+        ctx.send(Command::Show(Tab::Traces));
+    }
     if let Some(text) = output.copied {
         ctx.send(Command::CopyText(text));
     }
@@ -173,6 +180,9 @@ fn details_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, snapshot: &Snapshot, row: usize) {
         ui.horizontal(|ui| {
             ui.strong(usage_name(region.usage));
             ui.weak(usage_hint(region.usage));
+            if region.usage == Usage::StackTraceDatabase && ui.small_button("Show its stacks").clicked() {
+                ctx.send(Command::Show(Tab::Traces));
+            }
             if ui.small_button("Copy as WinDbg text").on_hover_text("The line that !address shows").clicked() {
                 ctx.send(Command::CopyText(line.clone()));
             }

@@ -37,6 +37,9 @@ pub const FLAGS: [(u32, &str, &str); 32] = [
     (0x8000_0000, "dpd", "disable protected DLL verification"),
 ];
 
+/// The user-mode stack trace database.
+pub const UST: u32 = 0x1000;
+
 /// The abbreviations of the bits that are set, lowest first.
 pub fn names(value: u32) -> Vec<String> {
     set_flags(value).map(|(_, name, _)| (*name).to_owned()).collect()

@@ -4,7 +4,7 @@ use super::case_functions::Framed;
 use crate::base::addr::{PointerWidth, Rva, Va};
 use crate::sample::address_space::Run;
 use crate::sample::pe_image::{
-    CodeView, Export, ExportTarget, MACHINE_AMD64, PeImage, Section, UnwindFunction, section_kind,
+    CodeView, Export, ExportTarget, MACHINE_AMD64, MACHINE_I386, PeImage, Section, UnwindFunction, section_kind,
 };
 
 pub fn at(name: &str, rva: u32) -> Export {
@@ -26,7 +26,7 @@ pub fn section(name: &'static str, rva: u32, size_bytes: u32, characteristics: u
     Section { name, rva: Rva(rva), size_bytes, characteristics }
 }
 
-/// The six sections that every image here has, one behind the other: `sizes` of .text, .rdata, .data, .pdata, .rsrc, .reloc.
+/// The sections of an image, one behind the other: `sizes` of .text, .rdata, .data, .pdata, .rsrc, .reloc; 0 for none.
 pub fn sections(sizes: [u32; 6]) -> Vec<Section> {
     const KINDS: [(&str, u32); 6] = [
         (".text", section_kind::CODE),
@@ -39,7 +39,9 @@ pub fn sections(sizes: [u32; 6]) -> Vec<Section> {
     let mut rva = 0x1000;
     let mut sections = Vec::with_capacity(KINDS.len());
     for ((name, characteristics), size_bytes) in KINDS.into_iter().zip(sizes) {
-        sections.push(section(name, rva, size_bytes, characteristics));
+        if size_bytes > 0 {
+            sections.push(section(name, rva, size_bytes, characteristics));
+        }
         rva += size_bytes;
     }
     sections
@@ -61,11 +63,23 @@ pub struct Identity {
     pub entry_point: u32,
 }
 
+/// A 64-bit image.
 pub fn image(identity: &Identity, sizes: [u32; 6], exports: Vec<Export>, functions: Vec<UnwindFunction>) -> PeImage {
+    image_of(PointerWidth::Bits64, identity, sizes, exports, functions)
+}
+
+/// An image as wide as `width`. The functions of a 32-bit one have no unwind data, so there should be none.
+pub fn image_of(
+    width: PointerWidth,
+    identity: &Identity,
+    sizes: [u32; 6],
+    exports: Vec<Export>,
+    functions: Vec<UnwindFunction>,
+) -> PeImage {
     PeImage {
         file_name: identity.file_name.to_owned(),
-        width: PointerWidth::Bits64,
-        machine: MACHINE_AMD64,
+        width,
+        machine: if width == PointerWidth::Bits64 { MACHINE_AMD64 } else { MACHINE_I386 },
         is_dll: identity.is_dll,
         subsystem: 3,
         base: identity.base,

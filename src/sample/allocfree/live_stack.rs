@@ -8,9 +8,16 @@ use crate::base::addr::Va;
 use crate::sample::le_bytes::LeBytes;
 
 /// A function and the offset in it where its callee returns to; for the innermost, where it is executing.
-struct Site {
-    function: String,
-    offset: u64,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    pub function: String,
+    pub offset: u64,
+}
+
+impl Site {
+    pub fn new(function: &str, offset: u64) -> Self {
+        Self { function: function.to_owned(), offset }
+    }
 }
 
 /// What the stack adds to the process.
@@ -23,8 +30,8 @@ pub struct LiveStack {
 }
 
 /// Outermost first. `first_depth` is where the call came in: 1 goes through all of foo1 ... foo20.
-fn sites(first_depth: u32) -> Vec<Site> {
-    let site = |function: &str, offset| Site { function: function.to_owned(), offset };
+pub fn sites(first_depth: u32) -> Vec<Site> {
+    let site = Site::new;
     let mut sites = vec![
         site("RtlUserThreadStart", 0x1d),
         site("BaseThreadInitThunk", 0xd),
@@ -45,10 +52,15 @@ fn sites(first_depth: u32) -> Vec<Site> {
     sites
 }
 
-/// Builds the stack below `stack_base`. Functions that no module has are left out.
+/// Builds the stack of the case below `stack_base`.
 pub fn live_stack(modules: &[ProcessModule], stack_base: Va, first_depth: u32) -> LiveStack {
+    x64_stack(modules, stack_base, &sites(first_depth))
+}
+
+/// Builds the stack of `sites`, outermost first, below `stack_base`. Functions that no module has are left out.
+pub fn x64_stack(modules: &[ProcessModule], stack_base: Va, sites: &[Site]) -> LiveStack {
     let mut stack = LiveStack::default();
-    let frames: Vec<_> = sites(first_depth).iter().filter_map(|site| resolve(modules, site)).collect();
+    let frames: Vec<_> = sites.iter().filter_map(|site| resolve(modules, site)).collect();
     // RSP on entry to the outermost function; its return address is 0. The calling convention wants RSP at a multiple of 16
     // before each call, so it is 8 more than one on entry.
     let mut entry_rsp = stack_base.0 - 0x48;
@@ -80,16 +92,19 @@ fn resolve(modules: &[ProcessModule], site: &Site) -> Option<Frame> {
     })
 }
 
-/// `call rel32` within a module, `call rax` out of it.
 fn call_before(caller: &Frame, callee: &Frame) -> (Va, Vec<u8>) {
-    let distance = i32::try_from(callee.function.0.cast_signed() - caller.site.0.cast_signed());
-    match distance {
-        Ok(distance) if caller.module_index == callee.module_index => {
+    call_instruction(caller.site, callee.function, caller.module_index == callee.module_index)
+}
+
+/// The call that returns to `site`: `call rel32` within a module, `call rax` out of it (`eax` in 32-bit code).
+pub fn call_instruction(site: Va, callee: Va, is_same_module: bool) -> (Va, Vec<u8>) {
+    match i32::try_from(callee.0.cast_signed() - site.0.cast_signed()) {
+        Ok(distance) if is_same_module => {
             let mut code = vec![0xe8];
             code.extend_from_slice(&distance.to_le_bytes());
-            (Va(caller.site.0 - 5), code)
+            (Va(site.0 - 5), code)
         }
-        _ => (Va(caller.site.0 - 2), vec![0xff, 0xd0]),
+        _ => (Va(site.0 - 2), vec![0xff, 0xd0]),
     }
 }
 

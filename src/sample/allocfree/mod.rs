@@ -2,20 +2,21 @@
 //!
 //! - `figures`: addresses, sizes and times of each dump.
 //! - `modules`, `image_parts`, `case_functions`, `system_exports`: the images.
-//! - `space`, `heaps`, `live_stack`, `process_texts`: what lies in memory.
+//! - `space`, `heaps`, `live_stack`, `logged_stacks`, `process_texts`: what lies in memory.
 //!
-//! Further contents (database entries, heap blocks) go into `space` with `AddressSpace::write`: the file holds what is
+//! Further contents (heap blocks) go into `space` with `AddressSpace::write`: the file holds what is
 //! written, and a hole for the rest.
 
-mod case_functions;
+pub(super) mod case_functions;
 pub mod figures;
 mod heaps;
-mod image_parts;
-mod live_stack;
-mod modules;
-mod process_texts;
+pub(super) mod image_parts;
+pub(super) mod live_stack;
+pub(super) mod logged_stacks;
+pub(super) mod modules;
+pub(super) mod process_texts;
 mod space;
-mod system_exports;
+pub(super) mod system_exports;
 
 use figures::{Moment, ProcessRun, filetime};
 use live_stack::x64_context;

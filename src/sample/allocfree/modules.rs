@@ -25,7 +25,7 @@ pub struct ProcessModule {
     pub path: String,
     pub version: Option<[u16; 4]>,
     /// The pages of `.data`: written ones are read-write, others still copy on write.
-    data_runs: Vec<Run>,
+    pub data_runs: Vec<Run>,
 }
 
 impl ProcessModule {
@@ -49,7 +49,8 @@ pub fn modules() -> Vec<ProcessModule> {
     vec![allocfree(), ntdll(), kernel32(), kernelbase()]
 }
 
-fn allocfree() -> ProcessModule {
+/// The functions of AllocFree.exe, which lie at the same places in its 32-bit build.
+pub fn allocfree_functions() -> (Vec<Export>, Vec<UnwindFunction>) {
     let (mut exports, mut functions) = (Vec::new(), Vec::new());
     add_framed(&ALLOCFREE_FRAMED, &mut exports, &mut functions);
     exports.extend(ALLOCFREE_PLAIN.iter().map(|(name, rva)| at(name, *rva)));
@@ -58,6 +59,11 @@ fn allocfree() -> ProcessModule {
         exports.push(at(&format!("foo{number}"), rva));
         functions.push(UnwindFunction { start: Rva(rva), size_bytes: 0x20, frame_bytes: 0x28 });
     }
+    (exports, functions)
+}
+
+fn allocfree() -> ProcessModule {
+    let (exports, functions) = allocfree_functions();
     let identity = Identity {
         file_name: "AllocFree.exe",
         base: Va(0x1_3fcc_0000),

@@ -1,8 +1,9 @@
 //! The address space of one dump: every region of the process, and the bytes in them.
 
-use super::figures::{DATABASE_BYTES, Moment, ProcessRun, STACK_BYTES, filetime};
+use super::figures::{DATABASE_BUCKETS, DATABASE_BYTES, Moment, ProcessRun, STACK_BYTES, filetime};
 use super::heaps::{add_heaps, process_heaps};
 use super::live_stack::{LiveStack, live_stack};
+use super::logged_stacks;
 use super::modules::{
     NTDLL_FAST_PEB_LOCK, NTDLL_LOADER_DATA, NTDLL_LOADER_LOCK, NTDLL_PROCESS_HEAPS, NTDLL_TLS_BITMAP, ProcessModule,
 };
@@ -15,6 +16,7 @@ use crate::sample::process_memory::{
     LoadedModule, PebFields, TebFields, free_critical_section, loader_data, peb, process_parameters, teb,
     user_shared_data,
 };
+use crate::sample::trace_database::{DatabaseShape, TraceDatabase};
 
 /// One past the highest address that a 64-bit process of Windows 7 can have.
 pub const USER_SPACE_TOP: Va = Va(0x7ff_ffff_0000);
@@ -43,7 +45,7 @@ pub fn dumped_space(run: &ProcessRun, moment: &Moment, modules: &[ProcessModule]
     let mut space = AddressSpace::default();
     add_system_regions(&mut space, moment);
     add_heaps(&mut space, run);
-    add_database(&mut space, run, moment);
+    add_database(&mut space, run, moment, modules)?;
     add_images(&mut space, modules)?;
     add_process_structures(&mut space, run, modules);
 
@@ -107,14 +109,27 @@ fn add_system_regions(space: &mut AddressSpace, moment: &Moment) {
     space.allocate(Va(0x7ff_fffe_0000), AllocationKind::PRIVATE_READ_ONLY, &[no_access(0x1_0000)]);
 }
 
-/// The stack trace database: one reservation, committed from both ends. Its contents are left out.
-fn add_database(space: &mut AddressSpace, run: &ProcessRun, moment: &Moment) {
-    let runs = [
-        Run::committed(moment.lower_committed_bytes(), PAGE_READWRITE),
-        Run::reserved(DATABASE_BYTES - moment.database_committed_bytes()),
-        Run::committed(moment.upper_committed_bytes(), PAGE_READWRITE),
-    ];
-    space.allocate(run.database, AllocationKind::PRIVATE, &runs);
+/// The stack trace database with the entries of this moment.
+fn add_database(
+    space: &mut AddressSpace,
+    run: &ProcessRun,
+    moment: &Moment,
+    modules: &[ProcessModule],
+) -> Result<(), SampleError> {
+    let entries = logged_stacks::entries(moment);
+    let failure_count = logged_stacks::failure_count(moment);
+    let lookup_count = entries.iter().map(|entry| u64::from(entry.use_count)).sum::<u64>() + failure_count;
+    let database = TraceDatabase {
+        base: run.database,
+        reserved_bytes: DATABASE_BYTES,
+        shape: DatabaseShape::SEVEN_X64,
+        bucket_count: DATABASE_BUCKETS,
+        stacks: logged_stacks::logged_stacks(modules),
+        entries,
+        lookup_count: u32::try_from(lookup_count).unwrap_or(u32::MAX),
+        failure_count: u32::try_from(failure_count).unwrap_or(u32::MAX),
+    };
+    database.add_to(space)
 }
 
 fn add_images(space: &mut AddressSpace, modules: &[ProcessModule]) -> Result<(), SampleError> {

@@ -1,19 +1,22 @@
-//! The structures of a 64-bit Windows 7 process that its dump holds: PEB, TEB, process parameters, loader data.
+//! The structures of a process that its dump holds: PEB, TEB, process parameters, loader data.
 //!
-//! Offsets: public symbols of ntoskrnl and ntdll, Windows 7 SP1 x64 (6.1.7601), unless a line names another source.
+//! Each has a function for Windows 7 x64, which most tests want, and one ending in `_of` for any of the systems. Where the
+//! offsets come from: `windows`.
 
 mod loader_data;
 mod process_parameters;
+mod windows;
 
-pub use loader_data::{LoadedModule, LoaderData, loader_data};
-pub use process_parameters::{ParameterTexts, process_parameters};
+pub use loader_data::{LoadedModule, LoaderData, loader_data, loader_data_of};
+pub use process_parameters::{ParameterTexts, process_parameters, process_parameters_of};
+pub use windows::Windows;
 
 use super::le_bytes::LeBytes;
-use crate::base::addr::Va;
+use crate::base::addr::{PointerWidth, Va};
 
 /// sizeof(PEB) and sizeof(TEB), Windows 7 x64. Both have pages of their own.
-pub const PEB_BYTES: usize = 0x380;
-pub const TEB_BYTES: usize = 0x1818;
+pub const PEB_BYTES: usize = Windows::SevenX64.peb_bytes();
+pub const TEB_BYTES: usize = Windows::SevenX64.teb_bytes();
 
 /// What the PEB of the sample says; everything else in it is zero.
 #[derive(Clone, Debug, Default)]
@@ -45,27 +48,67 @@ pub struct PebFields {
     pub session_id: u32,
 }
 
-/// The bytes of a PEB.
+/// The bytes of a PEB of Windows 7 x64.
 pub fn peb(fields: &PebFields) -> Vec<u8> {
-    let mut peb = LeBytes::zeroed(PEB_BYTES);
-    // BitField: IsImageDynamicallyRelocated.
-    peb.put_u8(3, 0x08).put_u64(8, u64::MAX).put_va(0x10, fields.image_base).put_va(0x18, fields.loader_data);
-    peb.put_va(0x20, fields.process_parameters).put_va(0x30, fields.process_heap).put_va(0x38, fields.fast_peb_lock);
-    peb.put_va(0x68, fields.api_set_map).put_va(0x78, fields.tls_bitmap).put_u32(0x80, 1);
-    peb.put_va(0x88, fields.read_only_shared_memory).put_va(0x98, fields.read_only_static_server_data);
-    peb.put_va(0xa0, fields.ansi_code_page).put_va(0xa8, fields.oem_code_page).put_va(0xb0, fields.unicode_case_table);
-    peb.put_u32(0xb8, fields.processor_count).put_u32(0xbc, fields.nt_global_flag);
-    // CriticalSectionTimeout: 30 days as a negative span of 100 ns. Then the defaults for new heaps:
-    // reserve, commit, decommit thresholds.
-    peb.put_u64(0xc0, (-25_920_000_000_000_i64).cast_unsigned());
-    peb.put_u64(0xc8, 0x10_0000).put_u64(0xd0, 0x2000).put_u64(0xd8, 0x1_0000).put_u64(0xe0, 0x1000);
-    peb.put_u32(0xe8, fields.heap_count).put_u32(0xec, fields.largest_heap_count).put_va(0xf0, fields.process_heaps);
-    peb.put_va(0x110, fields.loader_lock);
-    peb.put_u32(0x118, 6).put_u32(0x11c, 1).put_u16(0x120, fields.build_number);
-    peb.put_u16(0x122, fields.service_pack << 8).put_u32(0x124, 2);
-    peb.put_u32(0x128, fields.subsystem).put_u32(0x12c, 6).put_u32(0x130, 1).put_u64(0x138, fields.affinity_mask);
-    peb.put_u32(0x2c0, fields.session_id).put_va(0x308, fields.system_default_activation_context);
-    peb.put_u64(0x318, 0x1000);
+    peb_of(Windows::SevenX64, fields)
+}
+
+/// The bytes of a PEB.
+pub fn peb_of(windows: Windows, fields: &PebFields) -> Vec<u8> {
+    let mut peb = LeBytes::zeroed(windows.peb_bytes());
+    let width = windows.width();
+    // BitField: IsImageDynamicallyRelocated. XP has a spare byte there.
+    peb.put_u8(3, if windows == Windows::XpX86 { 0 } else { 0x08 });
+    // CriticalSectionTimeout: 30 days as a negative span of 100 ns.
+    peb.put_u64(windows.at(0x70, 0xc0), (-25_920_000_000_000_i64).cast_unsigned());
+    let pointers = [
+        (0x4, 0x8, Va(u64::MAX)),
+        (0x8, 0x10, fields.image_base),
+        (0xc, 0x18, fields.loader_data),
+        (0x10, 0x20, fields.process_parameters),
+        (0x18, 0x30, fields.process_heap),
+        (0x1c, 0x38, fields.fast_peb_lock),
+        (0x38, 0x68, fields.api_set_map),
+        (0x40, 0x78, fields.tls_bitmap),
+        (0x4c, 0x88, fields.read_only_shared_memory),
+        (0x54, 0x98, fields.read_only_static_server_data),
+        (0x58, 0xa0, fields.ansi_code_page),
+        (0x5c, 0xa8, fields.oem_code_page),
+        (0x60, 0xb0, fields.unicode_case_table),
+        // The defaults for new heaps: reserve, commit, decommit thresholds.
+        (0x78, 0xc8, Va(0x10_0000)),
+        (0x7c, 0xd0, Va(0x2000)),
+        (0x80, 0xd8, Va(0x1_0000)),
+        (0x84, 0xe0, Va(0x1000)),
+        (0x90, 0xf0, fields.process_heaps),
+        (0xa0, 0x110, fields.loader_lock),
+        (0xc0, 0x138, Va(fields.affinity_mask)),
+        (0x200, 0x308, fields.system_default_activation_context),
+        (0x208, 0x318, Va(0x1000)),
+    ];
+    for (narrow, wide, value) in pointers {
+        peb.put_pointer(width, windows.at(narrow, wide), value);
+    }
+    let (major, minor) = windows.version();
+    let numbers = [
+        (0x44, 0x80, 1),
+        (0x64, 0xb8, fields.processor_count),
+        (0x68, 0xbc, fields.nt_global_flag),
+        (0x88, 0xe8, fields.heap_count),
+        (0x8c, 0xec, fields.largest_heap_count),
+        (0xa4, 0x118, major),
+        (0xa8, 0x11c, minor),
+        // OSBuildNumber, OSCSDVersion.
+        (0xac, 0x120, u32::from(fields.build_number) | u32::from(fields.service_pack) << 24),
+        (0xb0, 0x124, 2),
+        (0xb4, 0x128, fields.subsystem),
+        (0xb8, 0x12c, major),
+        (0xbc, 0x130, minor),
+        (0x1d4, 0x2c0, fields.session_id),
+    ];
+    for (narrow, wide, value) in numbers {
+        peb.put_u32(windows.at(narrow, wide), value);
+    }
     peb.into_vec()
 }
 
@@ -84,32 +127,62 @@ pub struct TebFields {
     pub deallocation_stack: Va,
 }
 
-/// The bytes of a TEB.
+/// The bytes of a TEB of Windows 7 x64.
 pub fn teb(fields: &TebFields) -> Vec<u8> {
-    let mut teb = LeBytes::zeroed(TEB_BYTES);
-    teb.put_va(8, fields.stack_base).put_va(0x10, fields.stack_limit).put_u64(0x20, 0x1e00).put_va(0x30, fields.teb);
-    teb.put_u64(0x40, u64::from(fields.process_id)).put_u64(0x48, u64::from(fields.thread_id));
-    teb.put_va(0x58, Va(fields.teb.0 + 0x1480)).put_va(0x60, fields.peb);
+    teb_of(Windows::SevenX64, fields)
+}
+
+/// The bytes of a TEB.
+pub fn teb_of(windows: Windows, fields: &TebFields) -> Vec<u8> {
+    let mut teb = LeBytes::zeroed(windows.teb_bytes());
+    let [process_id, thread_id] = [fields.process_id, fields.thread_id].map(|id| Va(u64::from(id)));
+    if windows.width() == PointerWidth::Bits32 {
+        // No exception handler is registered.
+        teb.put_u32(0, u32::MAX);
+    }
+    let pointers = [
+        (0x4, 0x8, fields.stack_base),
+        (0x8, 0x10, fields.stack_limit),
+        (0x10, 0x20, Va(0x1e00)),
+        (0x18, 0x30, fields.teb),
+        (0x20, 0x40, process_id),
+        (0x24, 0x48, thread_id),
+        // ThreadLocalStoragePointer: the slots in the TEB.
+        (0x2c, 0x58, Va(fields.teb.0 + windows.at(0xe10, 0x1480) as u64)),
+        (0x30, 0x60, fields.peb),
+        // RealClientId repeats ClientId.
+        (0x6b4, 0x7d8, process_id),
+        (0x6b8, 0x7e0, thread_id),
+        // The buffer of StaticUnicodeString, 261 units, is part of the TEB.
+        (0xbfc, 0x1260, Va(fields.teb.0 + windows.at(0xc00, 0x1268) as u64)),
+        (0xe0c, 0x1478, fields.deallocation_stack),
+    ];
+    for (narrow, wide, value) in pointers {
+        teb.put_pointer(windows.width(), windows.at(narrow, wide), value);
+    }
     // CurrentLocale: English (United States).
-    teb.put_u32(0x108, 0x409);
-    // RealClientId repeats ClientId.
-    teb.put_u64(0x7d8, u64::from(fields.process_id)).put_u64(0x7e0, u64::from(fields.thread_id));
-    // StaticUnicodeString: its buffer of 261 units is part of the TEB.
-    teb.put_u16(0x125a, 0x20a).put_va(0x1260, Va(fields.teb.0 + 0x1268));
-    teb.put_va(0x1478, fields.deallocation_stack);
+    teb.put_u32(windows.at(0xc4, 0x108), 0x409).put_u16(windows.at(0xbfa, 0x125a), 0x20a);
     teb.into_vec()
 }
 
-/// The parts of KUSER_SHARED_DATA that identify the system (ntddk.h, documented).
+/// [`user_shared_data_of`] Windows 7 x64.
 pub fn user_shared_data(system_filetime: u64, uptime_100ns: u64) -> Vec<u8> {
+    user_shared_data_of(Windows::SevenX64, system_filetime, uptime_100ns)
+}
+
+/// The parts of KUSER_SHARED_DATA that identify the system (ntddk.h, documented).
+pub fn user_shared_data_of(windows: Windows, system_filetime: u64, uptime_100ns: u64) -> Vec<u8> {
     let mut data = LeBytes::zeroed(0x5f0);
     // TickCountMultiplier for 15.6 ms ticks; the three KSYSTEM_TIMEs hold low, high, high again.
     data.put_u32(4, 0x0fa0_0000);
     put_system_time(&mut data, 0x08, uptime_100ns);
     put_system_time(&mut data, 0x14, system_filetime);
-    data.put_u16(0x2c, 0x8664).put_u16(0x2e, 0x8664).put(0x30, &super::le_bytes::utf16_bytes(r"C:\Windows"));
-    // NtProductType: workstation; version 6.1.
-    data.put_u32(0x264, 1).put_u8(0x268, 1).put_u32(0x26c, 6).put_u32(0x270, 1);
+    // The machines that image files may be for.
+    let machine = if windows.width() == PointerWidth::Bits64 { 0x8664 } else { 0x14c };
+    data.put_u16(0x2c, machine).put_u16(0x2e, machine).put(0x30, &super::le_bytes::utf16_bytes(r"C:\Windows"));
+    // NtProductType: workstation.
+    let (major, minor) = windows.version();
+    data.put_u32(0x264, 1).put_u8(0x268, 1).put_u32(0x26c, major).put_u32(0x270, minor);
     data.into_vec()
 }
 
@@ -118,10 +191,16 @@ fn put_system_time(data: &mut LeBytes, at: usize, time: u64) {
     data.put_u32(at, low).put_u32(at + 4, high).put_u32(at + 8, high);
 }
 
-/// An idle `RTL_CRITICAL_SECTION`: nobody holds it.
+/// An idle `RTL_CRITICAL_SECTION` of a 64-bit process: nobody holds it.
 pub fn free_critical_section() -> Vec<u8> {
-    let mut section = LeBytes::zeroed(0x28);
-    section.put_u64(0, u64::MAX).put_u32(8, u32::MAX);
+    free_critical_section_of(Windows::SevenX64)
+}
+
+/// An idle `RTL_CRITICAL_SECTION`.
+pub fn free_critical_section_of(windows: Windows) -> Vec<u8> {
+    let mut section = LeBytes::zeroed(windows.at(0x18, 0x28));
+    // No debug information; LockCount.
+    section.put_pointer(windows.width(), 0, Va(u64::MAX)).put_u32(windows.at(4, 8), u32::MAX);
     section.into_vec()
 }
 

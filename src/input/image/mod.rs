@@ -1,0 +1,71 @@
+//! Images (programs and libraries) as they lie in the memory of the dumped process.
+//!
+//! Layout: the PE format of the Microsoft documentation, "PE Format". Only headers that are in the dump are read; a page
+//! that is missing gives nothing, never an error.
+
+pub mod exports;
+
+use crate::base::addr::{PointerWidth, Rva, Va};
+use crate::base::memory::{self, ReadMemory};
+
+/// What the headers of an image say that others build on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ImageHeaders {
+    pub base: Va,
+    pub width: PointerWidth,
+    pub size_bytes: u32,
+    pub export_directory: DirectoryEntry,
+}
+
+/// Where a data directory lies; size 0 when the image has none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DirectoryEntry {
+    pub rva: Rva,
+    pub size_bytes: u32,
+}
+
+impl DirectoryEntry {
+    pub fn contains(&self, rva: Rva) -> bool {
+        rva.0.checked_sub(self.rva.0).is_some_and(|offset| offset < self.size_bytes)
+    }
+}
+
+/// Reads the headers of the image at `base`; `None` when they are not in the dump or are none.
+pub fn read_headers(memory: &dyn ReadMemory, base: Va) -> Option<ImageHeaders> {
+    const DOS_SIGNATURE: u16 = 0x5a4d; // "MZ"
+    const PE_SIGNATURE: u32 = 0x4550; // "PE\0\0"
+    /// The headers of a real image end within its first page; e_lfanew beyond this is damage.
+    const MOST_HEADER_BYTES: u32 = 0x1000;
+    if memory::u16_at(memory, base)? != DOS_SIGNATURE {
+        return None;
+    }
+    let pe_offset = memory::u32_at(memory, base.checked_add(0x3c)?)?;
+    if pe_offset > MOST_HEADER_BYTES {
+        return None;
+    }
+    let pe = base.checked_add(u64::from(pe_offset))?;
+    if memory::u32_at(memory, pe)? != PE_SIGNATURE {
+        return None;
+    }
+    let optional = pe.checked_add(0x18)?;
+    let (width, directories) = match memory::u16_at(memory, optional)? {
+        0x10b => (PointerWidth::Bits32, 0x60),
+        0x20b => (PointerWidth::Bits64, 0x70),
+        _ => return None,
+    };
+    let directory_count = memory::u32_at(memory, optional.checked_add(directories)?.0.checked_sub(4).map(Va)?)?;
+    let export_directory = if directory_count > 0 {
+        DirectoryEntry {
+            rva: Rva(memory::u32_at(memory, optional.checked_add(directories)?)?),
+            size_bytes: memory::u32_at(memory, optional.checked_add(directories)?.checked_add(4)?)?,
+        }
+    } else {
+        DirectoryEntry::default()
+    };
+    Some(ImageHeaders {
+        base,
+        width,
+        size_bytes: memory::u32_at(memory, optional.checked_add(0x38)?)?,
+        export_directory,
+    })
+}

@@ -1,0 +1,70 @@
+//! What differs between the processes of these samples.
+
+use crate::base::addr::{Va, VaRange};
+use crate::sample::allocfree::live_stack::Site;
+use crate::sample::allocfree::modules::ProcessModule;
+use crate::sample::process_memory::Windows;
+
+/// A process at the time of its dump.
+#[derive(Clone, Debug)]
+pub struct ProcessPlan {
+    pub windows: Windows,
+    pub system: SystemTexts,
+    pub places: Places,
+    pub process_id: u32,
+    pub thread_id: u32,
+    pub create_filetime: u64,
+    pub dump_unix_seconds: u32,
+    pub user_ms: u64,
+    pub kernel_ms: u64,
+    /// The program first, then the libraries in the order of their loading, ntdll first.
+    pub modules: Vec<ProcessModule>,
+    /// The stack of the one thread, outermost first.
+    pub sites: Vec<Site>,
+    /// In the order of the PEB's array.
+    pub heaps: Vec<PlannedHeap>,
+    /// Exported variables of ntdll that hold pointers.
+    pub variables: Vec<(&'static str, Va)>,
+}
+
+/// How the system names itself.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemTexts {
+    pub build_number: u16,
+    pub service_pack: u16,
+    pub service_pack_text: &'static str,
+    /// Of MINIDUMP_MISC_INFO_4, where the dump has it: the system and the library that wrote the dump.
+    pub build_texts: Option<(&'static str, &'static str)>,
+}
+
+/// Where the parts of the process lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    /// One past the highest address that a process can have.
+    pub top: Va,
+    pub peb: Va,
+    pub teb: Va,
+    /// The reservation that PEB and TEB lie in, since Windows 10; before, each is an allocation of its own.
+    pub peb_and_teb: Option<VaRange>,
+    pub stack_bottom: Va,
+    pub parameters: Va,
+    pub loader_entries: Va,
+    pub activation_context: Va,
+    /// Since Windows 7.
+    pub api_set_map: Option<Va>,
+    pub read_only_shared_memory: Va,
+    pub nls_tables: Va,
+    /// Free: room for the region that makes a dump large.
+    pub free: VaRange,
+}
+
+/// A heap of one segment without blocks.
+#[derive(Clone, Copy, Debug)]
+pub struct PlannedHeap {
+    pub base: Va,
+    pub flags: u32,
+    pub page_count: u32,
+    pub committed_pages: u32,
+    /// A section that another process made, not memory of its own.
+    pub is_mapped: bool,
+}

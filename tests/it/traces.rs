@@ -1,0 +1,161 @@
+//! The stack trace database and the heap trace log, through the real pipeline, against the figures of the case.
+
+use dumptrend::analysis::Analysis;
+use dumptrend::analysis::run::decode_traces;
+use dumptrend::analysis::series::traces::symbols_of;
+use dumptrend::base::addr::{PointerWidth, Va};
+use dumptrend::base::ids::DumpIdx;
+use dumptrend::base::progress::Progress;
+use dumptrend::present::dps::{dps, dps_text};
+use dumptrend::present::traces::{frame_text, leading_frame, store_lines, stores_of};
+use dumptrend::process::regions::usage::Usage;
+use dumptrend::process::traces::{Health, StoreKind, TraceStore, entry_at};
+use dumptrend::report::json::json_report;
+use dumptrend::sample::{SampleOptions, Variant};
+use serde_json::json;
+use std::sync::Arc;
+
+use crate::support::sample_series::{analyse, case_a, sample_series, write};
+use crate::support::shared::shared_file;
+
+fn decoded(analysis: &Analysis) -> Analysis {
+    decode_traces(analysis, &Progress::default()).expect("not cancelled")
+}
+
+fn variant(variant: Variant) -> Analysis {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write(folder.path(), SampleOptions { variant, ..SampleOptions::default() });
+    decoded(&analyse(&[folder.path().to_owned()]))
+}
+
+/// Kind, width, entries and unique stacks of the stores of a dump, all of whose checks hold.
+fn check(analysis: &Analysis, dump: usize, expect: &[(StoreKind, PointerWidth, u64, usize)]) {
+    let stores = stores_of(analysis, DumpIdx(dump)).expect("decoded");
+    let figures = |store: &TraceStore| (store.header.kind, store.header.width, store.entry_count, store.unique.len());
+    assert_eq!(stores.iter().map(figures).collect::<Vec<_>>(), expect);
+    for store in stores {
+        let failed: Vec<_> = store.evidence.iter().filter(|check| check.passed != Some(true)).collect();
+        assert!(failed.is_empty() && store.problems.is_empty(), "{failed:?} {:?}", store.problems);
+        assert_eq!(store.verified_entry_count, store.entry_count);
+    }
+}
+
+#[test]
+fn dump_b_is_full_of_20_stacks() {
+    let analysis = decoded(&sample_series().analysis);
+    check(&analysis, 5, &[(StoreKind::Indexed, PointerWidth::Bits64, 148_863, 20)]);
+    let store = &stores_of(&analysis, DumpIdx(5)).expect("decoded")[0];
+    let health = Health::of(store);
+    assert_eq!((store.header.base, health.reserved_bytes), (Va(0x1b_0000), Some(0x180_0000)));
+    assert_eq!((store.committed_bytes, health.room_left_bytes), (0x16d_c000 + 0x12_3000, Some(0x1000)));
+    assert_eq!((health.is_full, health.saturated_percent), (Some(true), Some(100.0)));
+    let line = "stack trace database at 00000000`001b0000 (windows7+ x64, found by structure: 9 of 9 checks): 148,863 \
+                entries, 20 unique stacks, 100.0 % of the entries saturated; 100.0 % of 24.0 MB used, full: 4.0 KB left \
+                to commit";
+    assert_eq!(store_lines(&analysis, DumpIdx(5)), [line]);
+}
+
+#[test]
+fn dump_a_has_its_sizes_and_room_left() {
+    let analysis = decoded(&case_a());
+    check(&analysis, 0, &[(StoreKind::Indexed, PointerWidth::Bits64, 4_416, 20)]);
+    let store = &stores_of(&analysis, DumpIdx(0)).expect("decoded")[0];
+    assert_eq!((store.header.base, store.committed_bytes), (Va(0x24_0000), 0xd_2000 + 0x9000));
+    assert_eq!(store.room_left_bytes(), Some(0x172_5000));
+    let totals = &analysis.snapshots[0].address_space.totals;
+    assert_eq!(totals.committed_bytes_of(Usage::StackTraceDatabase), Some(0xd_2000 + 0x9000));
+}
+
+#[test]
+fn the_last_three_entries_of_dump_b_have_their_own_fields() {
+    let series = sample_series();
+    let snapshot = &series.analysis.snapshots[5];
+    let fields = |va: u64| {
+        let entry = entry_at(&snapshot.dump.memory, &snapshot.trace_stores[0], Va(va)).expect("an entry");
+        (entry.frames.len(), entry.index, entry.is_saturated, entry.size_bytes)
+    };
+    assert_eq!(fields(0x188_be50), (9, Some(0x2_457d), true, 0x60));
+    assert_eq!(fields(0x188_beb0), (8, Some(0x2_457e), true, 0x50));
+    assert_eq!(fields(0x188_bf00), (27, Some(0x2_457f), true, 0xf0));
+}
+
+#[test]
+fn dps_lists_the_end_of_the_database_as_windbg_did() {
+    let Some(path) = shared_file("facts/case-allocfree/dps.txt") else { return };
+    let expect = std::fs::read_to_string(path).expect("readable");
+    let series = sample_series();
+    let snapshot = &series.analysis.snapshots[5];
+    let width = PointerWidth::Bits64;
+    let lines = dps(&snapshot.dump.memory, &symbols_of(snapshot), Va(0x188_be00), 64, width);
+    let text: Vec<String> = lines.iter().map(|line| dps_text(line, width)).collect();
+    assert_eq!(text, expect.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_entries_of_each_stack_are_followed_over_the_series() {
+    let analysis = decoded(&sample_series().analysis);
+    let traces = analysis.traces_of(analysis.main_group().expect("a group")).expect("decoded");
+    assert_eq!(traces.stacks.len(), 20);
+    for dump in 0..6 {
+        let sum: u64 = traces.stacks.iter().filter_map(|stack| stack.entry_count(dump)).sum();
+        assert_eq!(sum, traces.stores[dump][0].entry_count);
+    }
+    for stack in &traces.stacks {
+        assert_eq!(stack.first_and_last(), Some((0, 5)));
+        let leading = leading_frame(&traces.symbols, &stack.frames).expect("frames");
+        assert_eq!(frame_text(&traces.symbols, leading, PointerWidth::Bits64), "AllocFree!foo20+0x15");
+    }
+}
+
+#[test]
+fn other_windows_have_their_stores() {
+    let x86 = variant(Variant::SevenX86);
+    check(&x86, 2, &[(StoreKind::Indexed, PointerWidth::Bits32, 61_463, 20)]);
+    let xp = variant(Variant::XpX86);
+    check(&xp, 1, &[(StoreKind::Indexed, PointerWidth::Bits32, 31_000, 31_000)]);
+    let ten = variant(Variant::TenX64);
+    let indexed = (StoreKind::Indexed, PointerWidth::Bits64, 8, 8);
+    check(&ten, 2, &[indexed, (StoreKind::HeapLog, PointerWidth::Bits64, 346_567, 346_567)]);
+    let log = &stores_of(&ten, DumpIdx(2)).expect("decoded")[1];
+    // 1,200 zones of records, and the one that holds the log's header.
+    assert_eq!(log.header.zones.len(), 1201);
+    for analysis in [&x86, &xp, &ten] {
+        let traces = analysis.traces_of(analysis.main_group().expect("a group")).expect("decoded");
+        let is_named = |va: &Va| traces.symbols.name_of(*va).is_some_and(|name| name.function.is_some());
+        assert!(traces.stacks.iter().take(100).all(|stack| stack.frames.iter().all(is_named)));
+    }
+}
+
+#[test]
+fn a_process_without_ust_is_known_to_have_none() {
+    let Some(path) = shared_file("dumps/fizzbuzz_wow64.dmp") else { return };
+    let analysis = analyse(&[path]);
+    let totals = &analysis.snapshots[0].address_space.totals;
+    assert!(analysis.snapshots[0].trace_stores.is_empty());
+    assert_eq!(totals.committed_bytes_of(Usage::StackTraceDatabase), Some(0));
+}
+
+#[test]
+fn the_json_report_has_the_stores_and_the_stacks() {
+    let analysis = Arc::new(decoded(&sample_series().analysis));
+    let report: serde_json::Value =
+        serde_json::from_str(&json_report(&analysis).expect("a report")).expect("valid JSON");
+    let store = &report["dumps"][5]["trace_stores"][0];
+    for (key, expect) in [
+        ("kind", json!("indexed")),
+        ("base", json!("0x1b0000")),
+        ("layout", json!("windows7+ x64")),
+        ("reserved_bytes", json!(0x180_0000)),
+        ("entry_count", json!(148_863)),
+        ("unique_stack_count", json!(20)),
+        ("saturated_entry_count", json!(148_863)),
+        ("truncated_stack_count", json!(0)),
+        ("found_by", json!("structure")),
+    ] {
+        assert_eq!(store[key], expect, "{key}");
+    }
+    let traces = report["traces"].as_array().expect("traces");
+    assert_eq!(traces.len(), 20);
+    assert_eq!(traces[0]["frames"][0], "ntdll!RtlpAllocateHeap+0x33bd");
+    assert_eq!(traces[0]["entries_per_dump"].as_array().map(Vec::len), Some(6));
+}
