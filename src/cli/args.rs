@@ -37,9 +37,9 @@ pub struct ReportArguments {
     pub sample: bool,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// Which table a CSV report holds; regions and threads are those of the last dump.
-    #[arg(long, value_enum, default_value_t = Table::Uses)]
-    pub table: Table,
+    /// Which table a CSV report holds, uses when not said; regions and threads are those of the last dump.
+    #[arg(long, value_enum)]
+    pub table: Option<Table>,
     /// Write to a file instead of standard output.
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,

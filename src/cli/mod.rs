@@ -61,7 +61,7 @@ pub fn run() -> ExitCode {
     let progress = Progress::default();
     let to_cancel = progress.clone();
     if let Err(error) = ctrlc::set_handler(move || to_cancel.cancel()) {
-        eprintln!("dumptrend-cli: Ctrl+C will not stop cleanly: {error}");
+        eprintln!("dumptrend: Ctrl+C will not stop cleanly: {error}");
     }
     let outcome = match arguments.command {
         Command::Report(report) => run_report(&report, &progress),
@@ -70,7 +70,7 @@ pub fn run() -> ExitCode {
     };
     outcome
         .unwrap_or_else(|message| {
-            eprintln!("dumptrend-cli: {message}");
+            eprintln!("dumptrend: {message}");
             Outcome::NothingAnalysed
         })
         .into()
@@ -102,7 +102,7 @@ pub fn print_text_report(inputs: &[PathBuf], is_sample: bool) -> ExitCode {
         inputs: inputs.to_vec(),
         sample: is_sample,
         format: Format::Text,
-        table: args::Table::Uses,
+        table: None,
         output: None,
         baseline: None,
     };
@@ -144,10 +144,14 @@ fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progres
         None => None,
         Some(number) if (1..=analysis.snapshots.len()).contains(&number) => Some(DumpIdx(number - 1)),
         Some(number) => {
-            eprintln!("dumptrend-cli: there is no dump {number}: the series has {} dumps", analysis.snapshots.len());
+            eprintln!("dumptrend: there is no dump {number}: the series has {} dumps", analysis.snapshots.len());
             return Ok(Outcome::WrongUse);
         }
     };
+    if arguments.table.is_some() && arguments.format != Format::Csv {
+        eprintln!("dumptrend: --table chooses the table of a CSV report; add --format csv");
+        return Ok(Outcome::WrongUse);
+    }
     let text = render(&analysis, arguments, baseline)?;
     write_result(&text, arguments.output.as_deref())?;
     Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
@@ -156,8 +160,8 @@ fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progres
 fn render(analysis: &Arc<Analysis>, arguments: &ReportArguments, baseline: Option<DumpIdx>) -> Result<String, String> {
     match arguments.format {
         Format::Text => Ok(text_report(analysis, baseline)),
-        Format::Json => json_report(analysis).map_err(|error| error.to_string()),
-        Format::Csv => Ok(csv_report(analysis, arguments.table.into(), baseline)),
+        Format::Json => json_report(analysis, baseline).map_err(|error| error.to_string()),
+        Format::Csv => Ok(csv_report(analysis, arguments.table.unwrap_or(args::Table::Uses).into(), baseline)),
     }
 }
 

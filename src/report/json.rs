@@ -33,6 +33,8 @@ struct Report {
     /// Every process when the files are of several; the first is the one above.
     processes: Vec<Process>,
     dumps: Vec<Dump>,
+    /// Number of the dump that the user compares with, when one was chosen.
+    baseline: Option<usize>,
     threads: Vec<ThreadSeries>,
     /// Of the process above; the first [`MOST_TRACES`] by entries in the last dump.
     traces: Option<Vec<Trace>>,
@@ -237,7 +239,7 @@ struct ThreadSeries {
 }
 
 /// The report as pretty-printed JSON, ending in a newline.
-pub fn json_report(analysis: &Arc<Analysis>) -> Result<String, serde_json::Error> {
+pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Result<String, serde_json::Error> {
     let numbers = |dumps: &[DumpIdx]| dumps.iter().map(|dump| dump.0 + 1).collect::<Vec<_>>();
     let processes: Vec<Process> = analysis
         .groups
@@ -264,6 +266,7 @@ pub fn json_report(analysis: &Arc<Analysis>) -> Result<String, serde_json::Error
             .enumerate()
             .map(|(index, snapshot)| dump(snapshot, stores_of(analysis, DumpIdx(index))))
             .collect(),
+        baseline: baseline.map(|dump| dump.0 + 1),
         threads: thread_histories(&main_snapshots)
             .into_iter()
             .map(|history| ThreadSeries {

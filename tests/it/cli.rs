@@ -104,6 +104,7 @@ fn wrong_use_gives_code_2_and_a_reason() {
         (vec!["report", "a.dmp", "--sample"], "cannot be used with"),
         (vec!["report", "a.dmp", "--baseline", "2"], "there is no dump 2: the series has 1 dumps"),
         (vec!["report", "a.dmp", "--baseline", "0"], "there is no dump 0"),
+        (vec!["report", "a.dmp", "--table", "regions"], "add --format csv"),
         (vec!["sample", "out", "--variant", "other"], "there is series, case-a"),
         (vec!["sample", "out", "--size", "much"], "much"),
         (vec!["frobnicate"], "frobnicate"),
@@ -224,5 +225,5 @@ fn a_full_disk_is_told() {
     let output = program.command(&["report", "a.dmp"]).stdout(full).output().expect("the program starts");
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.starts_with("dumptrend-cli: cannot write to standard output: "), "{stderr}");
+    assert!(stderr.starts_with("dumptrend: cannot write to standard output: "), "{stderr}");
 }

@@ -13,14 +13,14 @@ use dumptrend::process::regions::{Completeness, MemoryType, State};
 use dumptrend::report::json::json_report;
 use serde_json::{Value, json};
 
-use crate::support::sample_series::analyse;
+use crate::support::sample_series::{analyse, sample_series};
 use crate::support::shared::{READABLE_DUMPS, bytes_of, shared_file};
 
 /// Analyses one real dump and hands its snapshot and its JSON to `look`.
 fn check(name: &str, look: impl FnOnce(&Snapshot, &Value)) {
     let Some(path) = shared_file(name) else { return };
     let analysis = Arc::new(analyse(&[path]));
-    let report: Value = serde_json::from_str(&json_report(&analysis).expect("a report")).expect("valid JSON");
+    let report: Value = serde_json::from_str(&json_report(&analysis, None).expect("a report")).expect("valid JSON");
     assert_eq!(analysis.snapshots.len(), 1, "{:?}", analysis.failures);
     look(&analysis.snapshots[0], &report["dumps"][0]);
 }
@@ -106,6 +106,21 @@ fn fizzbuzz_has_its_cpu_times_and_no_damage() {
         assert!(!snapshot.problems.has_damage(), "{:?}", snapshot.problems);
         assert_eq!(report["problems"], json!([]));
     });
+}
+
+#[test]
+fn what_the_peb_points_into_private_memory_is_claimed_only_where_it_begins() {
+    let count = |snapshot: &Snapshot, name: &str| {
+        let regions = snapshot.address_space.regions.iter();
+        regions.filter(|region| matches!(region.owner, Owner::Named(other) if other == name)).count()
+    };
+    check(ELECTRON, |snapshot, _| {
+        // They lie in the process heap there.
+        assert_eq!((count(snapshot, "Process Parameters"), count(snapshot, "Environment Block")), (0, 0));
+        assert_eq!(count(snapshot, "API Set Map"), 1);
+    });
+    let sample = sample_series();
+    assert_eq!(count(&sample.analysis.snapshots[5], "Process Parameters"), 1);
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn check(object: &Value, place: &str, keys: &[(&str, Kind)]) {
 /// The keys of the contract that this version fills, in one report.
 fn check_contract(analysis: &Arc<Analysis>) {
     use Kind::{Flag, List, ListOrNull, Number, NumberOrNull, Object, ObjectOrNull, Text, TextOrNull};
-    let text = json_report(analysis).expect("a report");
+    let text = json_report(analysis, None).expect("a report");
     assert!(text.ends_with("}\n"));
     let report: Value = serde_json::from_str(&text).expect("valid JSON");
     assert_eq!(report["schema"], 1);
@@ -160,7 +160,8 @@ fn real_dumps_keep_the_json_contract() {
 #[test]
 fn what_is_not_known_is_null_and_times_are_rfc_3339() {
     let series = sample_series();
-    let report: Value = serde_json::from_str(&json_report(&series.analysis).expect("a report")).expect("valid JSON");
+    let report: Value =
+        serde_json::from_str(&json_report(&series.analysis, None).expect("a report")).expect("valid JSON");
     assert_eq!(report["process"]["image"], "AllocFree.exe");
     assert_eq!(report["process"]["pid"], 0x53b4);
     let last = &report["dumps"][5];
@@ -265,7 +266,7 @@ fn csv_has_plain_numbers_and_compares_with_the_baseline() {
 fn nothing_analysed_makes_an_empty_report() {
     let nothing = Arc::new(Analysis::default());
     assert_eq!(text_report(&nothing, None), format!("dumptrend {}\n", env!("CARGO_PKG_VERSION")));
-    let report: Value = serde_json::from_str(&json_report(&nothing).expect("a report")).expect("valid JSON");
+    let report: Value = serde_json::from_str(&json_report(&nothing, None).expect("a report")).expect("valid JSON");
     assert_eq!((&report["process"], &report["dumps"]), (&Value::Null, &serde_json::json!([])));
     assert_eq!(csv_report(&nothing, CsvTable::Uses, None), "");
 }

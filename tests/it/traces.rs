@@ -139,7 +139,7 @@ fn a_process_without_ust_is_known_to_have_none() {
 fn the_json_report_has_the_stores_and_the_stacks() {
     let analysis = Arc::new(decoded(&sample_series().analysis));
     let report: serde_json::Value =
-        serde_json::from_str(&json_report(&analysis).expect("a report")).expect("valid JSON");
+        serde_json::from_str(&json_report(&analysis, None).expect("a report")).expect("valid JSON");
     let store = &report["dumps"][5]["trace_stores"][0];
     for (key, expect) in [
         ("kind", json!("indexed")),

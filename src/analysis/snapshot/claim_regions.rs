@@ -56,7 +56,8 @@ pub(super) fn claim_regions(
 }
 
 /// The 64-bit stack of a WOW64 thread begins below its last page's end: what lies above is the saved 32-bit context (seen
-/// on build 7601, StackBase 8fd20 hexadecimal). The page belongs to the stack all the same.
+/// on build 7601, StackBase 8fd20 hexadecimal). The page belongs to the stack all the same. Test:
+/// `a_wow64_process_has_both_halves`.
 fn whole_pages(range: VaRange) -> VaRange {
     let start = range.start.0 & !(PAGE_BYTES - 1);
     VaRange::from_size(Va(start), (range.end.0 - start).next_multiple_of(PAGE_BYTES))
@@ -84,7 +85,8 @@ fn heap_claims(heap: &ProcessHeap, allocations: &Allocations) -> Vec<Claim> {
 
 /// The allocation that the PEB points into. Private memory must begin there: process parameters and environment have
 /// allocations of their own up to Windows 7 (seen on build 7601) and lie in the process heap later (seen on build 26200,
-/// where claiming what holds them would claim the heap's segments).
+/// where claiming what holds them would claim the heap's segments). Test:
+/// `what_the_peb_points_into_private_memory_is_claimed_only_where_it_begins`.
 fn pointed_at(va: Va, name: &'static str, allocations: &Allocations) -> Option<Claim> {
     let range = match allocations.at(va) {
         Some(allocation) if allocation.is_private => {

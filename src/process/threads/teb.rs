@@ -53,7 +53,7 @@ const WOW_TEB_OFFSET: u64 = 0x180c;
 impl Teb {
     /// The pages that the structure takes: two on 64-bit (sizes from 17d8 to 1850 hexadecimal over all builds), one on
     /// 32-bit. A WOW64 thread's 32-bit TEB follows its 64-bit one by two pages, and what follows that by one page may
-    /// already be the PEB (seen on build 7601).
+    /// already be the PEB (seen on build 7601). Test: `sub_ranges_split_the_region_that_holds_both_tebs`.
     pub fn range(&self) -> VaRange {
         let size_bytes = match self.width {
             PointerWidth::Bits32 => 0x1000,
