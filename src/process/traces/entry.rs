@@ -34,7 +34,7 @@ pub(super) struct RawEntry {
     pub hash_chain: u64,
     pub count: u64,
     pub is_saturated: bool,
-    /// Given back: TraceCount is 0, and BackTrace[0] is a link.
+    /// Given back: TraceCount is 0, and `BackTrace[0]` is a link.
     pub is_free: bool,
     /// 0: none.
     pub index: u32,
@@ -194,7 +194,7 @@ impl EntryRule {
         if is_plausible { Ok(entry) } else { Err(Fault::Frame) }
     }
 
-    /// Where BackTrace[0] ends.
+    /// Where `BackTrace[0]` ends.
     fn link_end(&self) -> usize {
         match self.width {
             PointerWidth::Bits32 => 0x10,
