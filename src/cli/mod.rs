@@ -1,6 +1,7 @@
 //! The console program: options → analysis → report. Results on standard output, progress on standard error.
 
 mod args;
+pub mod error;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use crate::report::text::text_report;
 use crate::sample::{SampleError, SampleOptions, Variant, write_sample};
 
 use args::{Arguments, Command, DpsArguments, Format, ReportArguments, SampleArguments};
+use error::CliError;
 
 const MOST_DPS_LINES: u64 = 1 << 20;
 
@@ -69,14 +71,14 @@ pub fn run() -> ExitCode {
         Command::Sample(sample) => run_sample(&sample, &progress),
     };
     outcome
-        .unwrap_or_else(|message| {
-            eprintln!("dumptrend: {message}");
+        .unwrap_or_else(|error| {
+            eprintln!("dumptrend: {error}");
             Outcome::NothingAnalysed
         })
         .into()
 }
 
-fn run_report(arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, String> {
+fn run_report(arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, CliError> {
     if arguments.sample {
         let folder = sample_folder();
         let files = write_sample_series(&folder, progress)?;
@@ -108,8 +110,8 @@ pub fn print_text_report(inputs: &[PathBuf], is_sample: bool) -> ExitCode {
     };
     let outcome = run_report(&arguments, &Progress::default());
     outcome
-        .unwrap_or_else(|message| {
-            eprintln!("dumptrend: {message}");
+        .unwrap_or_else(|error| {
+            eprintln!("dumptrend: {error}");
             Outcome::NothingAnalysed
         })
         .into()
@@ -118,10 +120,10 @@ pub fn print_text_report(inputs: &[PathBuf], is_sample: bool) -> ExitCode {
 /// Writes the sample series where a start without a folder finds it again.
 ///
 /// # Errors
-/// The reason as one line.
-pub fn write_sample_series(folder: &Path, progress: &Progress) -> Result<Vec<PathBuf>, String> {
+/// When the folder cannot be written to, or the work is cancelled.
+pub fn write_sample_series(folder: &Path, progress: &Progress) -> Result<Vec<PathBuf>, SampleError> {
     let options = SampleOptions { variant: Variant::Series, size_bytes_per_dump: None };
-    write_sample(folder, &options, progress).map_err(|error| error.to_string())
+    write_sample(folder, &options, progress)
 }
 
 /// A folder of its own for this version's sample in the system's temporary folder, and for each user, because what another
@@ -133,9 +135,8 @@ pub fn sample_folder() -> PathBuf {
     std::env::temp_dir().join(name.trim_end_matches('-'))
 }
 
-fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, String> {
-    let analysis =
-        Arc::new(with_progress_line(progress, || analyse(inputs, progress)).map_err(|error| error.to_string())?);
+fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, CliError> {
+    let analysis = Arc::new(with_progress_line(progress, || analyse(inputs, progress))?);
     print_failures(&analysis.failures);
     if analysis.snapshots.is_empty() {
         return Ok(Outcome::NothingAnalysed);
@@ -157,10 +158,14 @@ fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progres
     Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
 }
 
-fn render(analysis: &Arc<Analysis>, arguments: &ReportArguments, baseline: Option<DumpIdx>) -> Result<String, String> {
+fn render(
+    analysis: &Arc<Analysis>,
+    arguments: &ReportArguments,
+    baseline: Option<DumpIdx>,
+) -> Result<String, CliError> {
     match arguments.format {
         Format::Text => Ok(text_report(analysis, baseline)),
-        Format::Json => json_report(analysis, baseline).map_err(|error| error.to_string()),
+        Format::Json => Ok(json_report(analysis, baseline)?),
         Format::Csv => Ok(csv_report(analysis, arguments.table.unwrap_or(args::Table::Uses).into(), baseline)),
     }
 }
@@ -172,17 +177,17 @@ fn print_failures(failures: &[Failure]) {
 }
 
 /// Writes to a file, which appears whole or not at all, or to standard output.
-fn write_result(text: &str, output: Option<&Path>) -> Result<(), String> {
+fn write_result(text: &str, output: Option<&Path>) -> Result<(), CliError> {
     let Some(path) = output else { return print_result(text) };
-    crate::report::file::write_whole(path, text.as_bytes()).map_err(|error| error.to_string())
+    Ok(crate::report::file::write_whole(path, text.as_bytes())?)
 }
 
-fn print_result(text: &str) -> Result<(), String> {
+fn print_result(text: &str) -> Result<(), CliError> {
     let mut stdout = std::io::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         // The reader of a pipe may have seen enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(|error| format!("cannot write to standard output: {error}")),
+        other => other.map_err(CliError::StandardOutput),
     }
 }
 
@@ -191,8 +196,8 @@ fn analyse(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelle
     decode_traces(&open_series(inputs, progress)?, progress)
 }
 
-fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, String> {
-    let analysis = open_series(std::slice::from_ref(&arguments.dump), progress).map_err(|error| error.to_string())?;
+fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, CliError> {
+    let analysis = open_series(std::slice::from_ref(&arguments.dump), progress)?;
     print_failures(&analysis.failures);
     let Some(snapshot) = analysis.snapshots.first() else { return Ok(Outcome::NothingAnalysed) };
     // A 32-bit program's own pointers are 32 bits wide, whatever wrote the dump.
@@ -205,17 +210,11 @@ fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, Str
     Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
 }
 
-fn run_sample(arguments: &SampleArguments, progress: &Progress) -> Result<Outcome, String> {
+fn run_sample(arguments: &SampleArguments, progress: &Progress) -> Result<Outcome, CliError> {
     let options = SampleOptions { variant: arguments.variant, size_bytes_per_dump: arguments.size };
-    let written = with_progress_line(progress, || write_sample(&arguments.folder, &options, progress));
-    match written {
-        Ok(files) => {
-            let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
-            print_result(&lines).map(|()| Outcome::Done)
-        }
-        Err(SampleError::Cancelled) => Err(Cancelled.to_string()),
-        Err(error) => Err(error.to_string()),
-    }
+    let files = with_progress_line(progress, || write_sample(&arguments.folder, &options, progress))?;
+    let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
+    print_result(&lines).map(|()| Outcome::Done)
 }
 
 /// Shows on a terminal's standard error how far the work is; a file or pipe gets nothing.

@@ -168,7 +168,7 @@ impl App {
                 continue;
             }
             match to_png(&picture) {
-                Err(text) => self.tell(format!("the picture cannot be made: {text}"), true),
+                Err(error) => self.tell(format!("the picture cannot be made: {error}"), true),
                 Ok(bytes) => match self.screenshots.unattended_path().filter(|_| target == Target::Unattended) {
                     Some(path) => {
                         self.jobs.start("saving", move |_| Ok(save_file(path, &bytes)));
@@ -329,7 +329,7 @@ impl App {
         }
         match settings::save(&path, &self.settings) {
             Ok(()) => self.saved_settings = self.settings.clone(),
-            Err(text) => self.tell(text, true),
+            Err(error) => self.tell(error.to_string(), true),
         }
     }
 }

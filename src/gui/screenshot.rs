@@ -64,15 +64,28 @@ impl Screenshots {
     }
 }
 
+/// A picture that cannot be a PNG file.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    #[error("{width} x {height} pixels are too many")]
+    TooLarge { width: usize, height: usize },
+    #[error(transparent)]
+    Encode(#[from] image::ImageError),
+}
+
 /// A picture as a PNG file.
-pub fn to_png(picture: &egui::ColorImage) -> Result<Vec<u8>, String> {
+pub fn to_png(picture: &egui::ColorImage) -> Result<Vec<u8>, PictureError> {
     let [width, height] = picture.size;
     let pixels: Vec<u8> = picture.pixels.iter().flat_map(|pixel| [pixel.r(), pixel.g(), pixel.b()]).collect();
-    let (width, height) = (u32::try_from(width), u32::try_from(height));
-    let (Ok(width), Ok(height)) = (width, height) else { return Err("the picture is too large".to_owned()) };
+    let (Ok(pixel_width), Ok(pixel_height)) = (u32::try_from(width), u32::try_from(height)) else {
+        return Err(PictureError::TooLarge { width, height });
+    };
     let mut bytes = Vec::new();
-    image::codecs::png::PngEncoder::new(&mut bytes)
-        .write_image(&pixels, width, height, image::ExtendedColorType::Rgb8)
-        .map_err(|error| error.to_string())?;
+    image::codecs::png::PngEncoder::new(&mut bytes).write_image(
+        &pixels,
+        pixel_width,
+        pixel_height,
+        image::ExtendedColorType::Rgb8,
+    )?;
     Ok(bytes)
 }

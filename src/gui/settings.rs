@@ -114,20 +114,30 @@ fn put_aside(path: &Path, reason: &str) -> Loaded {
     Loaded { settings: Settings::default(), message: Some(message) }
 }
 
+/// The settings could not be saved; those of the last time are still there.
+#[derive(Debug, thiserror::Error)]
+#[error("settings cannot be saved: {source}: {}", path.display())]
+pub struct SettingsError {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
 /// Saves the settings.
 ///
 /// # Errors
-/// The reason as one line.
-pub fn save(path: &Path, settings: &Settings) -> Result<(), String> {
-    let text = serde_json::to_string_pretty(settings).map_err(|error| error.to_string())?;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| format!("{error}: {}", folder.display()))?;
-    }
+/// When the folder cannot be made or written to.
+pub fn save(path: &Path, settings: &Settings) -> Result<(), SettingsError> {
     // The window's way to files goes through jobs, but settings are saved when it closes and must not wait for one.
     let part = path.with_extension("part");
-    std::fs::write(&part, text)
-        .and_then(|()| std::fs::rename(&part, path))
-        .map_err(|error| format!("settings cannot be saved: {error}: {}", path.display()))
+    let write = || {
+        let text = serde_json::to_string_pretty(settings)?;
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&part, text)?;
+        std::fs::rename(&part, path)
+    };
+    write().map_err(|source| SettingsError { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

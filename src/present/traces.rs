@@ -157,8 +157,9 @@ impl TableModel for StackTable {
             }
             4 => Cell::new(Value::count(counts.map(|counts| counts.use_count).filter(|count| *count > 0))),
             5 => {
+                // A heap log counts no uses, so nothing in it can be saturated.
                 let share = counts
-                    .filter(|counts| counts.entry_count > 0)
+                    .filter(|counts| counts.entry_count > 0 && counts.use_count > 0)
                     .map(|counts| counts.saturated_entry_count as f64 * 100.0 / counts.entry_count as f64);
                 Cell::new(share.map_or(Value::Absent, Value::Percent))
             }

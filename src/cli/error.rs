@@ -1,0 +1,31 @@
+//! Why the console program could not do its work.
+
+use std::io;
+
+use crate::base::progress::Cancelled;
+use crate::report::file::WriteError;
+use crate::sample::SampleError;
+
+/// One line, for standard error. Wrong use is no error of ours: clap tells it, or an outcome does.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    #[error("the sample cannot be written: {0}")]
+    Sample(SampleError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("the JSON report cannot be made: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("cannot write to standard output: {0}")]
+    StandardOutput(io::Error),
+}
+
+impl From<SampleError> for CliError {
+    fn from(error: SampleError) -> Self {
+        match error {
+            SampleError::Cancelled => Self::Cancelled(Cancelled),
+            other => Self::Sample(other),
+        }
+    }
+}
