@@ -5,7 +5,7 @@ mod totals;
 
 use std::sync::Arc;
 
-use eframe::egui::{CentralPanel, Frame, Label, Margin, Panel, RichText, ScrollArea, Ui};
+use eframe::egui::{CentralPanel, Frame, Label, Margin, Panel, RichText, ScrollArea, Sense, Ui, UiBuilder, vec2};
 
 use crate::base::ids::DumpIdx;
 use crate::gui::command::Command;
@@ -66,6 +66,25 @@ pub fn overview_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut OverviewState) {
         (key, derived)
     });
     banner_ui(ui, ctx, &derived);
+    if ui.available_height() >= LEAST_HEIGHT {
+        parts_ui(ui, ctx, state, &derived, &key);
+    } else {
+        // A small window, or large text: rather scroll than lay parts over each other.
+        ScrollArea::vertical().id_salt("overview").show(ui, |ui| {
+            let size = vec2(ui.available_width(), SCROLLED_HEIGHT);
+            let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
+            ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| parts_ui(ui, ctx, state, &derived, &key));
+        });
+    }
+    state.derived = Some((key, derived));
+}
+
+/// Below this the plot, its legend and the table of dumps have no room under each other.
+const LEAST_HEIGHT: f32 = 440.0;
+/// What they get where one scrolls: controls and legend take several lines there.
+const SCROLLED_HEIGHT: f32 = 600.0;
+
+fn parts_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut OverviewState, derived: &Derived, key: &Key) {
     let row_count = key.dumps.len() as f32;
     // The plot keeps most of the height, whatever the text size.
     let most_height = (ui.available_height() * 0.38).max(80.0);
@@ -75,19 +94,18 @@ pub fn overview_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut OverviewState) {
         .default_size(table_height)
         .size_range(80.0..=most_height)
         .frame(top_gap())
-        .show(ui, |ui| dumps_ui(ui, ctx, &mut state.dumps, &derived, &key));
-    let uses_width = (ui.available_width() * 0.48).clamp(240.0, 760.0);
+        .show(ui, |ui| dumps_ui(ui, ctx, &mut state.dumps, derived, key));
+    let uses_width = (ui.available_width() * 0.486).clamp(240.0, 760.0);
     Panel::right("uses")
         .resizable(true)
         .default_size(uses_width)
         .min_size(200.0)
         .frame(Frame::new().inner_margin(Margin { left: 8, right: 0, top: 4, bottom: 0 }))
-        .show(ui, |ui| side_ui(ui, ctx, &mut state.side, &mut state.uses, &derived));
+        .show(ui, |ui| side_ui(ui, ctx, &mut state.side, &mut state.uses, derived));
     CentralPanel::default().frame(Frame::new()).show(ui, |ui| {
         controls_ui(ui, ctx);
         plot::plot_ui(ui, ctx, &derived.plot, &mut state.plot);
     });
-    state.derived = Some((key, derived));
 }
 
 fn top_gap() -> Frame {
