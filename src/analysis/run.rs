@@ -17,7 +17,8 @@ use super::series::traces::decode_series;
 use super::snapshot::{Snapshot, take_snapshot};
 use super::{Analysis, Failure, Note};
 
-const DUMP_EXTENSIONS: [&str; 3] = ["dmp", "mdmp", "hdmp"];
+/// The extensions of dump files, in lower case.
+pub const DUMP_EXTENSIONS: [&str; 3] = ["dmp", "mdmp", "hdmp"];
 
 /// Opens files and folders and analyses them as one series. Files that cannot be read become failures; the others are
 /// analysed.

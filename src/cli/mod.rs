@@ -21,7 +21,7 @@ use crate::present::dps::{dps, dps_text};
 use crate::report::csv::csv_report;
 use crate::report::json::json_report;
 use crate::report::text::text_report;
-use crate::sample::{SampleError, SampleOptions, Variant, write_sample};
+use crate::sample::{SampleOptions, write_sample};
 
 use args::{Arguments, Command, DpsArguments, Format, ReportArguments, SampleArguments};
 use error::CliError;
@@ -70,18 +70,21 @@ pub fn run() -> ExitCode {
         Command::Dps(dps) => run_dps(&dps, &progress),
         Command::Sample(sample) => run_sample(&sample, &progress),
     };
-    outcome
-        .unwrap_or_else(|error| {
-            eprintln!("dumptrend: {error}");
-            Outcome::NothingAnalysed
-        })
-        .into()
+    exit_code(outcome)
+}
+
+/// Says on standard error why the work ended without an outcome.
+fn exit_code(outcome: Result<Outcome, CliError>) -> ExitCode {
+    let outcome = outcome.unwrap_or_else(|error| {
+        eprintln!("dumptrend: {error}");
+        Outcome::NothingAnalysed
+    });
+    outcome.into()
 }
 
 fn run_report(arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, CliError> {
     if arguments.sample {
-        let folder = sample_folder();
-        let files = write_sample_series(&folder, progress)?;
+        let files = write_sample(&sample_folder(), &SampleOptions::default(), progress)?;
         return report_on(&files, arguments, progress);
     }
     if arguments.inputs.is_empty() {
@@ -108,22 +111,7 @@ pub fn print_text_report(inputs: &[PathBuf], is_sample: bool) -> ExitCode {
         output: None,
         baseline: None,
     };
-    let outcome = run_report(&arguments, &Progress::default());
-    outcome
-        .unwrap_or_else(|error| {
-            eprintln!("dumptrend: {error}");
-            Outcome::NothingAnalysed
-        })
-        .into()
-}
-
-/// Writes the sample series where a start without a folder finds it again.
-///
-/// # Errors
-/// When the folder cannot be written to, or the work is cancelled.
-pub fn write_sample_series(folder: &Path, progress: &Progress) -> Result<Vec<PathBuf>, SampleError> {
-    let options = SampleOptions { variant: Variant::Series, size_bytes_per_dump: None };
-    write_sample(folder, &options, progress)
+    exit_code(run_report(&arguments, &Progress::default()))
 }
 
 /// A folder of its own for this version's sample in the system's temporary folder, and for each user, because what another

@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, channel};
 
 use eframe::egui;
 
+use crate::analysis::run::DUMP_EXTENSIONS;
+
 use super::command::Command;
 
 /// What a dialog is for.
@@ -30,8 +32,6 @@ pub enum Answer {
 pub struct Dialogs {
     open: Option<Receiver<Option<Answer>>>,
 }
-
-const DUMP_EXTENSIONS: [&str; 6] = ["dmp", "mdmp", "hdmp", "DMP", "MDMP", "HDMP"];
 
 impl Dialogs {
     pub fn ask_for_files(&mut self, ctx: &egui::Context) {
@@ -80,10 +80,10 @@ impl Dialogs {
 }
 
 fn files_dialog(title: &str) -> rfd::FileDialog {
-    rfd::FileDialog::new()
-        .set_title(title)
-        .add_filter("process dumps", &DUMP_EXTENSIONS)
-        .add_filter("all files", &["*"])
+    // Some dialogs tell letters' cases apart.
+    let upper_case = DUMP_EXTENSIONS.map(str::to_uppercase);
+    let extensions: Vec<&str> = DUMP_EXTENSIONS.into_iter().chain(upper_case.iter().map(String::as_str)).collect();
+    rfd::FileDialog::new().set_title(title).add_filter("process dumps", &extensions).add_filter("all files", &["*"])
 }
 
 fn answer(dialog: rfd::FileDialog, purpose: Purpose) -> Option<Answer> {

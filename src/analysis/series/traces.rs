@@ -70,7 +70,7 @@ pub fn decode_series(snapshots: &[Arc<Snapshot>], progress: &Progress) -> Result
 /// Names from the export tables of the images in a dump.
 pub fn symbols_of(snapshot: &Snapshot) -> SymbolTable {
     let modules = snapshot.dump.modules.as_deref().unwrap_or_default();
-    SymbolTable::from_exports(modules, &snapshot.dump.memory, |_| true)
+    SymbolTable::from_exports(modules, &snapshot.dump.memory)
 }
 
 fn merge(stores: &[Vec<TraceStore>], progress: &Progress) -> Result<Vec<SeriesStack>, Cancelled> {

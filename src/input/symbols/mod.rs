@@ -13,21 +13,12 @@ use crate::input::dump::modules::ModuleRecord;
 use crate::input::image::exports::{Export, read_exports};
 use crate::input::image::read_headers;
 
-/// What the names of a module were taken from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SymbolSource {
-    Exports,
-    /// The image is not in the dump, or exports nothing.
-    None,
-}
-
 /// One module and its names, in the order of their places.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModuleSymbols {
     pub range: VaRange,
     /// As WinDbg names modules: the file name without its extension.
     pub name: String,
-    pub source: SymbolSource,
     functions: Vec<Export>,
 }
 
@@ -61,30 +52,18 @@ impl fmt::Display for SymbolName<'_> {
 }
 
 impl SymbolTable {
-    /// Reads the export tables of the modules that `is_wanted`; the others are named by their module alone.
-    pub fn from_exports(
-        modules: &[ModuleRecord],
-        memory: &dyn ReadMemory,
-        is_wanted: impl Fn(VaRange) -> bool,
-    ) -> Self {
+    /// Reads the export tables of all modules; one whose image is not in the dump, or exports nothing, is named alone.
+    pub fn from_exports(modules: &[ModuleRecord], memory: &dyn ReadMemory) -> Self {
         let mut table: Vec<ModuleSymbols> = modules
             .iter()
             .map(|module| {
-                let range = module.range();
-                let exports = is_wanted(range)
-                    .then(|| read_headers(memory, module.base).and_then(|image| read_exports(memory, &image)))
-                    .flatten();
-                let source = if exports.is_some() { SymbolSource::Exports } else { SymbolSource::None };
+                let exports = read_headers(memory, module.base).and_then(|image| read_exports(memory, &image));
                 let name = module_name(module.file_name());
-                ModuleSymbols { range, name, source, functions: exports.unwrap_or_default() }
+                ModuleSymbols { range: module.range(), name, functions: exports.unwrap_or_default() }
             })
             .collect();
         table.sort_by_key(|module| module.range.start);
         Self { modules: table }
-    }
-
-    pub fn modules(&self) -> &[ModuleSymbols] {
-        &self.modules
     }
 
     /// The module that holds an address.

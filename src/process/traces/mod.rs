@@ -184,16 +184,3 @@ pub fn decode_store(
         StoreBody::HeapLog(body) => heap_log::decode(memory, header, body, progress),
     }
 }
-
-/// Finds and decodes in one go.
-pub fn find_and_decode(
-    memory: &dyn ReadMemory,
-    candidates: &[VaRange],
-    modules: &[VaRange],
-    hints: Hints,
-    progress: &Progress,
-) -> Result<(Vec<TraceStore>, Problems), Cancelled> {
-    let found = find_stores(memory, candidates, modules, hints, progress)?;
-    let stores = found.stores.iter().map(|header| decode_store(memory, header, progress));
-    Ok((stores.collect::<Result<_, _>>()?, found.problems))
-}

@@ -26,8 +26,8 @@ use space::{DumpedSpace, TEB, USER_SPACE_TOP};
 use super::address_space::winnt;
 use super::error::SampleError;
 use super::minidump_file::{
-    BuildText, HandleFormat, MinidumpFile, MiscInfo, Module, ProcessTimes, ProcessVmCounters, StackMemory, SystemInfo,
-    Thread, ThreadInfo, UnloadedModule, flags,
+    BuildText, HandleFormat, MinidumpFile, MiscInfo, ProcessTimes, ProcessVmCounters, StackMemory, SystemInfo, Thread,
+    ThreadInfo, UnloadedModule, flags,
 };
 use crate::base::addr::Va;
 
@@ -60,7 +60,7 @@ fn dump_of(
     let file = MinidumpFile::new(DUMP_FLAGS, moment.dump_unix_seconds)
         .threads(vec![thread(run, dumped)])
         .thread_infos(vec![thread_info(run, moment, modules)])
-        .modules(modules.iter().map(listed_module).collect())
+        .modules(modules.iter().map(ProcessModule::listed).collect())
         .unloaded_modules(vec![UnloadedModule {
             base: Va(0x7fe_fd4c_0000),
             size_bytes: 0x5_7000,
@@ -94,29 +94,15 @@ fn thread(run: &ProcessRun, dumped: &DumpedSpace) -> Thread {
 
 fn thread_info(run: &ProcessRun, moment: &Moment, modules: &[ProcessModule]) -> ThreadInfo {
     const NTSTATUS_PENDING: u32 = 0x103;
-    let entry_point = modules.first().map_or(Va(0), |m| Va(m.image.base.0 + u64::from(m.image.entry_point.0)));
     ThreadInfo {
         thread_id: run.thread_id,
         exit_status: NTSTATUS_PENDING,
         create_filetime: run.create_filetime,
         kernel_100ns: moment.kernel_ms() * 10_000,
         user_100ns: moment.user_ms() * 10_000,
-        start_address: entry_point,
+        start_address: modules.first().map_or(Va(0), ProcessModule::entry_point),
         affinity: 0xf,
         ..ThreadInfo::default()
-    }
-}
-
-fn listed_module(module: &ProcessModule) -> Module {
-    let image = &module.image;
-    Module {
-        base: image.base,
-        size_bytes: image.size_bytes,
-        checksum: image.checksum,
-        time_date_stamp: image.time_date_stamp,
-        path: module.path.clone(),
-        version: module.version,
-        code_view: image.code_view.record(),
     }
 }
 

@@ -9,7 +9,9 @@ use super::system_exports::{KERNEL32_FORWARDS, KERNEL32_NAMES, KERNELBASE_NAMES,
 use crate::base::addr::{Rva, Va};
 use crate::sample::address_space::winnt::{PAGE_READWRITE, PAGE_WRITECOPY};
 use crate::sample::address_space::{Run, winnt};
+use crate::sample::minidump_file::Module;
 use crate::sample::pe_image::{Export, ExportTarget, PeImage, UnwindFunction, section_kind};
+use crate::sample::process_memory::LoadedModule;
 
 /// RVAs in ntdll's .data that more than one part of the sample needs.
 pub const NTDLL_LOADER_DATA: Rva = Rva(0x12_f640);
@@ -41,6 +43,46 @@ impl ProcessModule {
             }
         }
         runs
+    }
+
+    /// Where the code of the image starts; 0 for an image without an entry point, as the loader keeps it.
+    pub fn entry_point(&self) -> Va {
+        let image = &self.image;
+        if image.entry_point == Rva(0) { Va(0) } else { Va(image.base.0 + u64::from(image.entry_point.0)) }
+    }
+
+    /// As the dump lists it.
+    pub fn listed(&self) -> Module {
+        let image = &self.image;
+        Module {
+            base: image.base,
+            size_bytes: image.size_bytes,
+            checksum: image.checksum,
+            time_date_stamp: image.time_date_stamp,
+            path: self.path.clone(),
+            version: self.version,
+            code_view: image.code_view.record(),
+        }
+    }
+
+    /// As the loader of the process lists it.
+    pub fn loaded(&self, load_filetime: u64) -> LoadedModule {
+        let image = &self.image;
+        // ntdll initialises first, then KERNELBASE before kernel32, which needs it.
+        let init_position =
+            ["ntdll.dll", "KERNELBASE.dll", "KERNEL32.dll"].iter().position(|name| *name == image.file_name);
+        LoadedModule {
+            base: image.base,
+            entry_point: self.entry_point(),
+            size_bytes: image.size_bytes,
+            path: self.path.clone(),
+            // LDRP_ENTRY_PROCESSED; for libraries also LDRP_IMAGE_DLL and LDRP_PROCESS_ATTACH_CALLED.
+            flags: if image.is_dll { 0x8_4004 } else { 0x4000 },
+            load_count: u16::MAX,
+            time_date_stamp: image.time_date_stamp,
+            init_position,
+            load_filetime,
+        }
     }
 }
 

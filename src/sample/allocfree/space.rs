@@ -13,8 +13,7 @@ use crate::sample::address_space::winnt::{PAGE_GUARD, PAGE_NOACCESS, PAGE_READON
 use crate::sample::address_space::{AddressSpace, AllocationKind, Run, winnt};
 use crate::sample::error::SampleError;
 use crate::sample::process_memory::{
-    LoadedModule, PebFields, TebFields, free_critical_section, loader_data, peb, process_parameters, teb,
-    user_shared_data,
+    PebFields, TebFields, free_critical_section, loader_data, peb, process_parameters, teb, user_shared_data,
 };
 use crate::sample::trace_database::{DatabaseShape, TraceDatabase};
 
@@ -168,7 +167,7 @@ fn add_process_structures(space: &mut AddressSpace, run: &ProcessRun, modules: &
     space.allocate(run.parameters, AllocationKind::PRIVATE, &[Run::committed(parameter_pages, PAGE_READWRITE)]);
     space.write(run.parameters, parameters);
 
-    let loaded: Vec<_> = modules.iter().map(|module| loaded_module(run, module)).collect();
+    let loaded: Vec<_> = modules.iter().map(|module| module.loaded(run.create_filetime)).collect();
     let loader = loader_data(in_ntdll(NTDLL_LOADER_DATA), run.loader_entries, &loaded);
     let loader_pages = (loader.entries.len() as u64).next_multiple_of(PAGE_BYTES);
     space.allocate(run.loader_entries, AllocationKind::PRIVATE, &[Run::committed(loader_pages, PAGE_READWRITE)]);
@@ -221,25 +220,4 @@ fn add_process_structures(space: &mut AddressSpace, run: &ProcessRun, modules: &
     };
     space.allocate(PEB, AllocationKind::PRIVATE, &[Run::committed(PAGE_BYTES, PAGE_READWRITE)]);
     space.write(PEB, peb(&fields));
-}
-
-fn loaded_module(run: &ProcessRun, module: &ProcessModule) -> LoadedModule {
-    let image = &module.image;
-    // ntdll initialises first, then KERNELBASE before kernel32, which needs it.
-    let init_position =
-        ["ntdll.dll", "KERNELBASE.dll", "KERNEL32.dll"].iter().position(|name| *name == image.file_name);
-    let entry_point =
-        if image.entry_point == Rva(0) { Va(0) } else { Va(image.base.0 + u64::from(image.entry_point.0)) };
-    LoadedModule {
-        base: image.base,
-        entry_point,
-        size_bytes: image.size_bytes,
-        path: module.path.clone(),
-        // LDRP_ENTRY_PROCESSED; for libraries also LDRP_IMAGE_DLL and LDRP_PROCESS_ATTACH_CALLED.
-        flags: if image.is_dll { 0x8_4004 } else { 0x4000 },
-        load_count: u16::MAX,
-        time_date_stamp: image.time_date_stamp,
-        init_position,
-        load_filetime: run.create_filetime,
-    }
 }

@@ -9,8 +9,8 @@ use crate::sample::allocfree::modules::ProcessModule;
 use crate::sample::allocfree::process_texts;
 use crate::sample::error::SampleError;
 use crate::sample::minidump_file::{
-    BuildText, Handle, HandleFormat, MinidumpFile, MiscInfo, Module, ProcessTimes, ProcessVmCounters, StackMemory,
-    SystemInfo, Thread, ThreadInfo, flags,
+    BuildText, Handle, HandleFormat, MinidumpFile, MiscInfo, ProcessTimes, ProcessVmCounters, StackMemory, SystemInfo,
+    Thread, ThreadInfo, flags,
 };
 use crate::sample::process_memory::Windows;
 
@@ -23,7 +23,7 @@ pub fn dump_of(plan: &ProcessPlan, planned: &PlannedSpace) -> Result<MinidumpFil
     let file = MinidumpFile::new(DUMP_FLAGS, plan.dump_unix_seconds)
         .threads(vec![thread(plan, planned)])
         .thread_infos(vec![thread_info(plan)])
-        .modules(plan.modules.iter().map(listed_module).collect())
+        .modules(plan.modules.iter().map(ProcessModule::listed).collect())
         .memory64(planned.space.memory_ranges()?)
         .memory_infos(planned.space.memory_infos(plan.places.top)?)
         .system_info(system_info(plan))
@@ -58,29 +58,15 @@ fn thread(plan: &ProcessPlan, planned: &PlannedSpace) -> Thread {
 
 fn thread_info(plan: &ProcessPlan) -> ThreadInfo {
     const NTSTATUS_PENDING: u32 = 0x103;
-    let entry_point = plan.modules.first().map_or(Va(0), |m| Va(m.image.base.0 + u64::from(m.image.entry_point.0)));
     ThreadInfo {
         thread_id: plan.thread_id,
         exit_status: NTSTATUS_PENDING,
         create_filetime: plan.create_filetime,
         kernel_100ns: plan.kernel_ms * 10_000,
         user_100ns: plan.user_ms * 10_000,
-        start_address: entry_point,
+        start_address: plan.modules.first().map_or(Va(0), ProcessModule::entry_point),
         affinity: 0x3,
         ..ThreadInfo::default()
-    }
-}
-
-fn listed_module(module: &ProcessModule) -> Module {
-    let image = &module.image;
-    Module {
-        base: image.base,
-        size_bytes: image.size_bytes,
-        checksum: image.checksum,
-        time_date_stamp: image.time_date_stamp,
-        path: module.path.clone(),
-        version: module.version,
-        code_view: image.code_view.record(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What differs between the processes of these samples.
 
+use super::heaps::CAPTURE_STACK_TRACES;
 use crate::base::addr::{Va, VaRange};
 use crate::sample::allocfree::live_stack::Site;
 use crate::sample::allocfree::modules::ProcessModule;
@@ -67,4 +68,16 @@ pub struct PlannedHeap {
     pub committed_pages: u32,
     /// A section that another process made, not memory of its own.
     pub is_mapped: bool,
+}
+
+impl PlannedHeap {
+    /// A heap of its own memory, with `flags` and the one that the stack trace database sets in every heap.
+    pub fn private(base: Va, flags: u32, page_count: u32, committed_pages: u32) -> Self {
+        Self { base, flags: CAPTURE_STACK_TRACES | flags, page_count, committed_pages, is_mapped: false }
+    }
+
+    /// A heap in a section; otherwise as [`PlannedHeap::private`].
+    pub fn mapped(base: Va, flags: u32, page_count: u32, committed_pages: u32) -> Self {
+        Self { is_mapped: true, ..Self::private(base, flags, page_count, committed_pages) }
+    }
 }

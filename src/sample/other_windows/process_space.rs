@@ -4,16 +4,15 @@ use super::frame_stack::{frame_stack, x86_context};
 use super::heaps::add_heap;
 use super::process_plan::ProcessPlan;
 use super::system_images::{FAST_PEB_LOCK, LOADER_DATA, LOADER_LOCK, PROCESS_HEAPS, TLS_BITMAP};
-use crate::base::addr::{PointerWidth, Rva, Va};
+use crate::base::addr::{PointerWidth, Va};
 use crate::sample::address_space::winnt::{MEM_RESERVE, PAGE_GUARD, PAGE_NOACCESS, PAGE_READONLY, PAGE_READWRITE};
 use crate::sample::address_space::{AddressSpace, AllocationKind, Run};
 use crate::sample::allocfree::figures::filetime;
 use crate::sample::allocfree::live_stack::{LiveStack, x64_context, x64_stack};
-use crate::sample::allocfree::modules::ProcessModule;
 use crate::sample::error::SampleError;
 use crate::sample::le_bytes::LeBytes;
 use crate::sample::process_memory::{
-    LoadedModule, ParameterTexts, PebFields, TebFields, Windows, free_critical_section_of, loader_data_of, peb_of,
+    ParameterTexts, PebFields, TebFields, Windows, free_critical_section_of, loader_data_of, peb_of,
     process_parameters_of, teb_of, user_shared_data_of,
 };
 
@@ -122,7 +121,7 @@ fn add_process_structures(space: &mut AddressSpace, plan: &ProcessPlan) {
         space.write(va, bytes);
     };
     add(space, places.parameters, process_parameters_of(windows, places.parameters, &parameter_texts(plan)));
-    let loaded: Vec<_> = plan.modules.iter().map(|module| loaded_module(plan, module)).collect();
+    let loaded: Vec<_> = plan.modules.iter().map(|module| module.loaded(plan.create_filetime)).collect();
     let loader = loader_data_of(windows, plan.in_ntdll(LOADER_DATA), places.loader_entries, &loaded);
     add(space, places.loader_entries, loader.entries);
     space.write(plan.in_ntdll(LOADER_DATA), loader.head);
@@ -218,25 +217,5 @@ fn parameter_texts(plan: &ProcessPlan) -> ParameterTexts {
         desktop: r"Winsta0\Default".to_owned(),
         environment: environment.map(str::to_owned).to_vec(),
         image_path: path,
-    }
-}
-
-fn loaded_module(plan: &ProcessPlan, module: &ProcessModule) -> LoadedModule {
-    let image = &module.image;
-    let init_position =
-        ["ntdll.dll", "KERNELBASE.dll", "KERNEL32.dll"].iter().position(|name| *name == image.file_name);
-    let entry_point =
-        if image.entry_point == Rva(0) { Va(0) } else { Va(image.base.0 + u64::from(image.entry_point.0)) };
-    LoadedModule {
-        base: image.base,
-        entry_point,
-        size_bytes: image.size_bytes,
-        path: module.path.clone(),
-        // LDRP_ENTRY_PROCESSED; for libraries also LDRP_IMAGE_DLL and LDRP_PROCESS_ATTACH_CALLED.
-        flags: if image.is_dll { 0x8_4004 } else { 0x4000 },
-        load_count: u16::MAX,
-        time_date_stamp: image.time_date_stamp,
-        init_position,
-        load_filetime: plan.create_filetime,
     }
 }

@@ -3,7 +3,6 @@
 //! As `gflags /i AllocFree.exe /tracedb 8` would set it: less than 16 MB has 5569 buckets.
 
 use super::OtherMoment;
-use super::heaps::CAPTURE_STACK_TRACES;
 use super::process_plan::{Places, PlannedHeap, ProcessPlan, SystemTexts};
 use super::process_space::{PlannedSpace, planned_space};
 use super::system_images::{Functions, kernel32, kernelbase, ntdll, program};
@@ -91,13 +90,6 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
         entries,
         failure_count: 0,
     };
-    let heap = |base, flags, page_count, committed_pages, is_mapped| PlannedHeap {
-        base: Va(base),
-        flags: CAPTURE_STACK_TRACES | flags,
-        page_count,
-        committed_pages,
-        is_mapped,
-    };
     let plan = ProcessPlan {
         windows: Windows::SevenX86,
         system: SystemTexts {
@@ -129,9 +121,9 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
         modules,
         sites: sites(moment.size % 20 + 1),
         heaps: vec![
-            heap(MAIN_HEAP.0, 2, 0x100, 0x9d, false),
-            heap(0x1_0000, 0x8000, 16, 16, true),
-            heap(0x2_0000, 0x8000, 16, 16, true),
+            PlannedHeap::private(MAIN_HEAP, 2, 0x100, 0x9d),
+            PlannedHeap::mapped(Va(0x1_0000), 0x8000, 16, 16),
+            PlannedHeap::mapped(Va(0x2_0000), 0x8000, 16, 16),
         ],
         variables: vec![
             ("RtlpStackTraceDatabase", DATABASE),

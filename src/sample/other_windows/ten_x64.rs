@@ -2,7 +2,6 @@
 //! are what grows. The indexed database is there too and holds a few stacks of critical sections and heaps.
 
 use super::OtherMoment;
-use super::heaps::CAPTURE_STACK_TRACES;
 use super::process_plan::{Places, PlannedHeap, ProcessPlan, SystemTexts};
 use super::process_space::{PlannedSpace, planned_space};
 use super::system_images::{Functions, kernel32, kernelbase, ntdll, program};
@@ -136,13 +135,6 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
         entries,
         failure_count: 0,
     };
-    let heap = |base, flags, page_count, committed_pages, is_mapped| PlannedHeap {
-        base: Va(base),
-        flags: CAPTURE_STACK_TRACES | flags,
-        page_count,
-        committed_pages,
-        is_mapped,
-    };
     let mut plan = ProcessPlan {
         windows: Windows::TenX64,
         system: SystemTexts {
@@ -174,9 +166,9 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
         modules,
         sites: Vec::new(),
         heaps: vec![
-            heap(MAIN_HEAP.0, 2, 0x100, 0x9c, false),
-            heap(0x1c8_a597_0000, 0x8000, 16, 16, true),
-            heap(0x1c8_a5c8_0000, 0x1002, 16, 4, false),
+            PlannedHeap::private(MAIN_HEAP, 2, 0x100, 0x9c),
+            PlannedHeap::mapped(Va(0x1c8_a597_0000), 0x8000, 16, 16),
+            PlannedHeap::private(Va(0x1c8_a5c8_0000), 0x1002, 16, 4),
         ],
         variables: vec![
             ("RtlpStackTraceDatabase", DATABASE),

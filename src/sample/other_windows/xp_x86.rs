@@ -5,7 +5,6 @@
 //! and entries here are as long as their stacks.
 
 use super::OtherMoment;
-use super::heaps::CAPTURE_STACK_TRACES;
 use super::process_plan::{Places, PlannedHeap, ProcessPlan, SystemTexts};
 use super::process_space::{PlannedSpace, planned_space};
 use super::system_images::{Functions, kernel32, ntdll, program};
@@ -83,13 +82,6 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
         entries,
         failure_count: 0,
     };
-    let heap = |base, flags, page_count, committed_pages, is_mapped| PlannedHeap {
-        base: Va(base),
-        flags: CAPTURE_STACK_TRACES | flags,
-        page_count,
-        committed_pages,
-        is_mapped,
-    };
     let plan = ProcessPlan {
         windows: Windows::XpX86,
         system: SystemTexts {
@@ -121,9 +113,9 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
         modules,
         sites: around(calls(moment.size)),
         heaps: vec![
-            heap(MAIN_HEAP.0, 2, 0x100, 0x42, false),
-            heap(0x24_0000, 0x1002, 16, 6, false),
-            heap(0x25_0000, 0x8000, 16, 3, true),
+            PlannedHeap::private(MAIN_HEAP, 2, 0x100, 0x42),
+            PlannedHeap::private(Va(0x24_0000), 0x1002, 16, 6),
+            PlannedHeap::mapped(Va(0x25_0000), 0x8000, 16, 3),
         ],
         variables: vec![("RtlpStackTraceDataBase", DATABASE)],
     };

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{Hints, entries_in, find_and_decode};
+use super::super::{Hints, decode_store, entries_in, find_stores};
 use super::build_indexed::{Database, Windows};
 use super::build_log::Log;
 use super::indexed::{ALL, blocks, database};
@@ -107,8 +107,9 @@ fn hash_chains_in_a_circle_are_not_followed() {
 
 /// Decodes whatever is found, and holds each entry to lie in its store.
 fn decode_all(memory: &Memory, candidates: &[VaRange]) {
-    let (stores, _) = find_and_decode(memory, candidates, &[], Hints::default(), &Progress::default()).unwrap();
-    for store in &stores {
+    let found = find_stores(memory, candidates, &[], Hints::default(), &Progress::default()).unwrap();
+    for header in &found.stores {
+        let store = decode_store(memory, header, &Progress::default()).unwrap();
         let homes = store.header.regions();
         let is_inside = |va: Va| homes.iter().any(|home| home.contains(va));
         assert!(store.unique.iter().all(|stack| is_inside(stack.first_entry)));
