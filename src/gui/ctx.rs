@@ -6,6 +6,7 @@ use super::command::Command;
 use super::session::Session;
 use super::settings::Settings;
 use super::theme::Theme;
+use super::widgets::table::TableOutput;
 
 /// Read-only but for the queue of commands.
 pub struct ViewCtx<'a> {
@@ -28,5 +29,15 @@ impl<'a> ViewCtx<'a> {
     /// Asks for something; it happens before the next frame is painted.
     pub fn send(&self, command: Command) {
         self.commands.borrow_mut().push(command);
+    }
+
+    /// Passes on what the user copied from a table or saves of it.
+    pub fn send_texts(&self, output: TableOutput, file_name: impl FnOnce() -> String) {
+        if let Some(text) = output.copied {
+            self.send(Command::CopyText(text));
+        }
+        if let Some(text) = output.csv {
+            self.send(Command::SaveText { file_name: file_name(), text });
+        }
     }
 }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use eframe::egui::Ui;
 
-use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
-use crate::gui::widgets::table::{TableOptions, TableState, table_ui};
+use crate::gui::widgets::table::{TableOptions, TableState, model_key, table_ui};
 use crate::present::log::{LogEntry, LogTable};
 use crate::present::table::TableModel;
 
@@ -36,17 +35,12 @@ pub fn log_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut LogState, messages: &[
     }
     let options = TableOptions {
         id: "log",
-        model_key: generation << 20 | message_count as u64,
+        model_key: model_key(&(generation, message_count)),
         has_bar: true,
         selected_row: None,
         reveal_selected: false,
     };
     let output = table_ui(ui, ctx.theme, &built.model, &mut state.table, &options);
-    if let Some(text) = output.copied {
-        ctx.send(Command::CopyText(text));
-    }
-    if let Some(text) = output.csv {
-        ctx.send(Command::SaveText { file_name: "log.csv".to_owned(), text });
-    }
+    ctx.send_texts(output, || "log.csv".to_owned());
     state.built = Some(built);
 }

@@ -1,6 +1,5 @@
 //! The regions of one dump with the address strip, or the difference of two dumps.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use eframe::egui::{Frame, Label, Margin, Panel, RichText, Ui};
@@ -16,7 +15,7 @@ use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
 use crate::gui::tab::Tab;
 use crate::gui::widgets::strip::{StripState, strip_ui};
-use crate::gui::widgets::table::{TableOptions, TableState, table_ui};
+use crate::gui::widgets::table::{TableOptions, TableState, model_key, table_ui};
 use crate::present::allocations::{AllocationTable, FIRST_SORT, fate_name};
 use crate::present::regions::{RegionTable, windbg_line};
 use crate::present::strip::{Stripe, StripeKind, stripes};
@@ -140,7 +139,7 @@ fn one_dump_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut RegionsState, dump: D
     let model: Arc<dyn TableModel> = Arc::<RegionTable>::clone(&table);
     let options = TableOptions {
         id: "regions",
-        model_key: hash_of(&(generation, dump)),
+        model_key: model_key(&(generation, dump)),
         has_bar: true,
         selected_row,
         reveal_selected: ctx.session.selected != state.seen && selected_row.is_some(),
@@ -157,12 +156,7 @@ fn one_dump_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut RegionsState, dump: D
         ctx.send(Command::Select(Item::Region { dump, start: region.range.start }));
         ctx.send(Command::Show(Tab::Traces));
     }
-    if let Some(text) = output.copied {
-        ctx.send(Command::CopyText(text));
-    }
-    if let Some(text) = output.csv {
-        ctx.send(Command::SaveText { file_name: format!("regions-dump-{dump}.csv"), text });
-    }
+    ctx.send_texts(output, || format!("regions-dump-{dump}.csv"));
     state.region_model = Some((generation, dump, table));
 }
 
@@ -211,19 +205,14 @@ fn difference_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut RegionsState) {
     let model: Arc<dyn TableModel> = Arc::<AllocationTable>::clone(&table);
     let options = TableOptions {
         id: "changes",
-        model_key: hash_of(&key),
+        model_key: model_key(&key),
         has_bar: true,
         selected_row: None,
         reveal_selected: false,
     };
     let output = table_ui(ui, ctx.theme, &model, &mut state.changes, &options);
-    if let Some(text) = output.copied {
-        ctx.send(Command::CopyText(text));
-    }
-    if let Some(text) = output.csv {
-        ctx.send(Command::SaveText { file_name: format!("difference-{from_dump}-{to_dump}.csv"), text });
-    }
     let double_clicked = output.double_clicked.and_then(|row| table.changes().get(row));
+    ctx.send_texts(output, || format!("difference-{from_dump}-{to_dump}.csv"));
     if let Some(allocation) = double_clicked.and_then(|change| change.latest()) {
         state.mode = Mode::OneDump;
         let dump = ctx.session.dump().unwrap_or(to_dump);
@@ -241,10 +230,4 @@ fn fates_ui(ui: &mut Ui, table: &AllocationTable) {
         })
         .collect();
     ui.label(format!("Allocations: {}", parts.join(", ")));
-}
-
-fn hash_of(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }

@@ -7,7 +7,7 @@ use eframe::egui::{Frame, Label, Margin, Panel, RichText, ScrollArea, Ui};
 use crate::base::ids::DumpIdx;
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
-use crate::gui::widgets::table::{TableOptions, TableState, table_ui};
+use crate::gui::widgets::table::{TableOptions, TableState, model_key, table_ui};
 use crate::present::table::{Sort, TableModel};
 use crate::present::traces::{StackTable, store_lines};
 
@@ -49,22 +49,16 @@ pub fn traces_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesState) {
         .frame(Frame::new().inner_margin(Margin { left: 8, right: 0, top: 0, bottom: 0 }))
         .show(ui, |ui| frames_ui(ui, ctx, &built.table, state.selected_row));
     let model: Arc<dyn TableModel> = Arc::<StackTable>::clone(&built.table);
-    let (generation, first, last) = built.key;
     let options = TableOptions {
         id: "stacks",
-        model_key: generation << 32 | (first.0 as u64) << 16 | last.0 as u64,
+        model_key: model_key(&built.key),
         has_bar: true,
         selected_row: state.selected_row,
         reveal_selected: false,
     };
     let output = table_ui(ui, ctx.theme, &model, &mut state.table, &options);
     state.selected_row = output.clicked.or(state.selected_row).filter(|row| *row < model.row_count());
-    if let Some(text) = output.copied {
-        ctx.send(Command::CopyText(text));
-    }
-    if let Some(text) = output.csv {
-        ctx.send(Command::SaveText { file_name: format!("stacks-{from}-{to}.csv"), text });
-    }
+    ctx.send_texts(output, || format!("stacks-{from}-{to}.csv"));
     state.built = Some(built);
 }
 

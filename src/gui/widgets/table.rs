@@ -2,6 +2,7 @@
 //! painted, and long tables are arranged on a thread.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use eframe::egui::{self, Align as EguiAlign, Event, Key, Label, Layout, Modifiers, RichText, Sense, TextEdit, Ui};
@@ -33,6 +34,13 @@ pub struct TableState {
     model_key: u64,
 }
 
+/// A number that differs when what a model was made from does.
+pub fn model_key(made_from: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    made_from.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl TableState {
     /// A table that begins sorted.
     pub fn sorted(sort: Sort) -> Self {
@@ -50,7 +58,7 @@ struct ArrangeKey {
 /// What a table is called, and how it behaves.
 pub struct TableOptions<'a> {
     pub id: &'a str,
-    /// Changes when the model's rows do.
+    /// Changes when the model's rows do; see [`model_key`].
     pub model_key: u64,
     /// A line with filter, count, copy and save above the table; it also takes keys.
     pub has_bar: bool,

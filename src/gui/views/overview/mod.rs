@@ -12,7 +12,7 @@ use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
 use crate::gui::settings::Scale;
-use crate::gui::widgets::table::{TableOptions, TableOutput, TableState, table_ui};
+use crate::gui::widgets::table::{TableOptions, TableState, table_ui};
 use crate::present::dumps::DumpTable;
 use crate::present::headline::{equal_size_lines, headline};
 use crate::present::series_plot::{Axis, SeriesPlot, series_plot};
@@ -107,6 +107,9 @@ fn parts_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut OverviewState, derived: 
         plot::plot_ui(ui, ctx, &derived.plot, &mut state.plot);
     });
 }
+
+const USES_FILE: &str = "memory-by-use.csv";
+const DUMPS_FILE: &str = "dumps.csv";
 
 fn top_gap() -> Frame {
     Frame::new().inner_margin(Margin { left: 0, right: 0, top: 6, bottom: 0 })
@@ -209,7 +212,7 @@ fn side_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, side: &mut Side, uses: &mut TableStat
             if ctx.session.interval.is_some() && ui.small_button("Whole series").on_hover_text("Esc").clicked() {
                 ctx.send(Command::SetInterval(None));
             }
-            save_buttons_ui(ui, ctx, &derived.uses, "memory-by-use.csv");
+            save_buttons_ui(ui, ctx, &derived.uses, USES_FILE);
         }
     });
     let options = TableOptions {
@@ -223,7 +226,7 @@ fn side_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, side: &mut Side, uses: &mut TableStat
         (Side::Totals, Some(snapshot)) => totals::totals_ui(ui, ctx, snapshot),
         _ => {
             let output = table_ui(ui, ctx.theme, &derived.uses, uses, &options);
-            output.copied.into_iter().for_each(|text| ctx.send(Command::CopyText(text)));
+            ctx.send_texts(output, || USES_FILE.to_owned());
         }
     });
 }
@@ -231,13 +234,14 @@ fn side_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, side: &mut Side, uses: &mut TableStat
 fn dumps_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TableState, derived: &Derived, key: &Key) {
     ui.horizontal(|ui| {
         ui.strong("Dumps");
-        save_buttons_ui(ui, ctx, &derived.dumps, "dumps.csv");
+        save_buttons_ui(ui, ctx, &derived.dumps, DUMPS_FILE);
     });
     let selected_row = ctx.session.dump().and_then(|dump| key.dumps.iter().position(|other| *other == dump));
     let options =
         TableOptions { id: "dumps", model_key: derived.number, has_bar: false, selected_row, reveal_selected: false };
-    let TableOutput { clicked, double_clicked, copied, .. } = table_ui(ui, ctx.theme, &derived.dumps, state, &options);
-    copied.into_iter().for_each(|text| ctx.send(Command::CopyText(text)));
+    let output = table_ui(ui, ctx.theme, &derived.dumps, state, &options);
+    let (clicked, double_clicked) = (output.clicked, output.double_clicked);
+    ctx.send_texts(output, || DUMPS_FILE.to_owned());
     if let Some(dump) = clicked.and_then(|row| key.dumps.get(row)) {
         ctx.send(Command::Select(Item::Dump(*dump)));
     }
