@@ -37,7 +37,7 @@ const COLUMNS: [Column; 9] = [
     Column { title: "before", align: Align::Right, width_chars: 9, hint: "Committed in the first dump" },
     Column { title: "after", align: Align::Right, width_chars: 9, hint: "Committed in the second dump" },
     Column { title: "extent", align: Align::Right, width_chars: 9, hint: "Reserved and committed together" },
-    Column { title: "use", align: Align::Left, width_chars: 14, hint: "What most of it is for" },
+    Column { title: "use", align: Align::Left, width_chars: 19, hint: "What most of it is for" },
     Column {
         title: "owner",
         align: Align::Left,

@@ -25,11 +25,11 @@ const COLUMNS: [Column; 9] = [
         hint: "Address of the first byte (BaseAddress of !address)",
     },
     Column { title: "size", align: Align::Right, width_chars: 9, hint: "Size in units of 1024" },
-    Column { title: "use", align: Align::Left, width_chars: 13, hint: "What the memory is for" },
+    Column { title: "use", align: Align::Left, width_chars: 19, hint: "What the memory is for" },
     Column {
         title: "owner",
         align: Align::Left,
-        width_chars: 28,
+        width_chars: 34,
         hint: "Module, thread or heap that the memory belongs to",
     },
     Column { title: "state", align: Align::Left, width_chars: 12, hint: "MEM_COMMIT, MEM_RESERVE or MEM_FREE" },
