@@ -1,5 +1,7 @@
 //! The memory of the dumped process, read by address.
 
+use std::borrow::Cow;
+
 use super::addr::{PointerWidth, Va};
 use super::bytes;
 
@@ -14,6 +16,23 @@ pub trait ReadMemory: Send + Sync {
 pub fn slice_at(memory: &dyn ReadMemory, va: Va, length: u64) -> Option<&[u8]> {
     let found = memory.bytes_at(va, length);
     (found.len() as u64 == length).then_some(found)
+}
+
+/// Exactly `length` bytes, copied where they lie in several pieces of the dump; `None` when it does not hold them all.
+/// `length` must be small and not be taken from a file.
+pub fn copy_at(memory: &dyn ReadMemory, va: Va, length: u64) -> Option<Cow<'_, [u8]>> {
+    let first = memory.bytes_at(va, length);
+    if first.len() as u64 == length {
+        return Some(Cow::Borrowed(first));
+    }
+    let mut joined = first.to_vec();
+    while !joined.is_empty() && (joined.len() as u64) < length {
+        let have = joined.len() as u64;
+        let next = memory.bytes_at(va.checked_add(have)?, length.checked_sub(have)?);
+        (!next.is_empty()).then_some(())?;
+        joined.extend_from_slice(next);
+    }
+    (joined.len() as u64 == length).then_some(Cow::Owned(joined))
 }
 
 pub fn u8_at(memory: &dyn ReadMemory, va: Va) -> Option<u8> {

@@ -61,6 +61,7 @@ pub enum Table {
     Uses,
     Regions,
     Threads,
+    Stacks,
 }
 
 impl From<Table> for CsvTable {
@@ -70,6 +71,7 @@ impl From<Table> for CsvTable {
             Table::Uses => Self::Uses,
             Table::Regions => Self::Regions,
             Table::Threads => Self::Threads,
+            Table::Stacks => Self::Stacks,
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum Value {
     Cpu {
         ns: u64,
     },
+    /// One number for each dump of a series; painted as a small line.
+    Trend(Vec<Option<u64>>),
 }
 
 /// What stands for a value that is not known.
@@ -67,6 +69,7 @@ impl Value {
             Self::HexSize(bytes, width) => Va(*bytes).windbg(*width),
             Self::Time(time) => time.table_text(),
             Self::Cpu { ns } => CpuTime { ns: *ns }.to_string(),
+            Self::Trend(points) => trend_text(points),
         }
     }
 
@@ -81,20 +84,30 @@ impl Value {
             Self::Address(va, _) => va.to_string(),
             Self::HexSize(bytes, _) => format!("{bytes:#x}"),
             Self::Time(time) => time.to_string(),
+            Self::Trend(points) => {
+                let texts: Vec<String> =
+                    points.iter().map(|point| point.map(|point| point.to_string()).unwrap_or_default()).collect();
+                texts.join(";")
+            }
         }
     }
 
     /// Whether a cell with this value stands at the right edge, in a fixed-width face.
     pub const fn is_number(&self) -> bool {
-        !matches!(self, Self::Text(_) | Self::Absent)
+        !matches!(self, Self::Text(_) | Self::Absent | Self::Trend(_))
     }
 
-    const fn number(&self) -> Option<f64> {
+    fn number(&self) -> Option<f64> {
         Some(match self {
             Self::Count(n) | Self::Bytes(n) | Self::HexSize(n, _) | Self::Cpu { ns: n } => *n as f64,
             Self::BytesDelta(delta) | Self::CountDelta(delta) => *delta as f64,
             Self::BytesPerHour(number) | Self::Percent(number) => *number,
             Self::Time(time) => time.unix_ns as f64,
+            // By the step from the first to the last.
+            Self::Trend(points) => match (points.iter().flatten().next(), points.iter().flatten().next_back()) {
+                (Some(first), Some(last)) => *last as f64 - *first as f64,
+                _ => return None,
+            },
             Self::Absent | Self::Text(_) | Self::Address(..) => return None,
         })
     }
@@ -110,4 +123,19 @@ impl Value {
             },
         }
     }
+}
+
+/// A line of blocks, one for each point: nothing for 0, a full one for the highest.
+fn trend_text(points: &[Option<u64>]) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let most = points.iter().flatten().copied().max().unwrap_or(0).max(1);
+    let block = |point: &Option<u64>| match point {
+        None => '·',
+        Some(0) => '_',
+        Some(value) => {
+            let step = u128::from(*value) * 8 / (u128::from(most) + 1);
+            BLOCKS.get(usize::try_from(step).unwrap_or(7)).copied().unwrap_or('█')
+        }
+    };
+    points.iter().map(block).collect()
 }

@@ -10,6 +10,8 @@ use crate::present::table::{TableModel, to_csv};
 use crate::present::threads::ThreadTable;
 use crate::present::uses::{Division, UseTable};
 
+use super::text::stack_table;
+
 /// Which table to write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CsvTable {
@@ -19,6 +21,8 @@ pub enum CsvTable {
     Regions,
     /// Of the last dump of the series.
     Threads,
+    /// Unique stacks of the trace stores, compared over the series.
+    Stacks,
 }
 
 /// Writes one table of the process with most dumps.
@@ -33,6 +37,14 @@ pub fn csv_report(analysis: &Arc<Analysis>, table: CsvTable, baseline: Option<Du
         }
         (CsvTable::Regions, Some(last)) => Box::new(RegionTable::new(Arc::clone(last))),
         (CsvTable::Threads, Some(last)) => Box::new(ThreadTable::new(Arc::clone(last))),
+        (CsvTable::Stacks, _) => {
+            let interval = group.compared_dumps(baseline);
+            let ends = interval.first().zip(interval.last());
+            match ends.and_then(|(from, to)| stack_table(analysis, *from, *to)) {
+                Some((table, _)) => Box::new(table),
+                None => return String::new(),
+            }
+        }
         (CsvTable::Dumps | CsvTable::Regions | CsvTable::Threads, _) => {
             let dumps = (0..analysis.snapshots.len()).map(DumpIdx).collect();
             Box::new(DumpTable::new(Arc::clone(analysis), dumps, baseline))

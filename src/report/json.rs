@@ -10,18 +10,19 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::analysis::Analysis;
+use crate::analysis::series::stacks::StackCounts;
 use crate::analysis::series::threads::thread_histories;
-use crate::analysis::series::traces::{SeriesStack, SeriesTraces, StackCounts};
+use crate::analysis::series::traces::SeriesTraces;
 use crate::analysis::snapshot::{Snapshot, Thread};
-use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
-use crate::present::traces::{found_by_word, frame_text, layout_text, stores_of};
+use crate::present::traces::leading::frame_text;
+use crate::present::traces::{found_by_word, layout_text, stores_of};
 use crate::process::heap::extent::HeapKind;
 use crate::process::peb::global_flag;
 use crate::process::regions::totals::Sizes;
 use crate::process::regions::usage::Usage;
 use crate::process::regions::{Completeness, MemoryType, State};
-use crate::process::traces::{Health, StoreKind, TraceStore};
+use crate::process::traces::{Health, MAX_DEPTH, StoreKind, TraceStore};
 
 /// Raised when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
@@ -38,7 +39,7 @@ struct Report {
     threads: Vec<ThreadSeries>,
     /// Of the process above; the first [`MOST_TRACES`] by entries in the last dump.
     traces: Option<Vec<Trace>>,
-    traces_left_out_count: Option<usize>,
+    traces_left_out_count: Option<u64>,
     /// Not decoded by this version.
     umdh: Option<Json>,
     findings: Option<Json>,
@@ -204,10 +205,19 @@ struct Store {
     committed_bytes: u64,
     fill_percent: Option<f64>,
     room_left_bytes: Option<u64>,
+    is_full: Option<bool>,
     entry_count: u64,
-    unique_stack_count: usize,
+    free_entry_count: u64,
+    missing_entry_count: u64,
+    orphan_entry_count: u64,
+    /// Uses logged, at least.
+    use_count: Option<u64>,
+    looked_up_count: Option<u32>,
+    failure_count: Option<u32>,
+    entries_per_unique_stack: Option<f64>,
+    unique_stack_count: u64,
     saturated_entry_count: u64,
-    truncated_stack_count: usize,
+    truncated_stack_count: u64,
     verified_entry_count: u64,
     found_by: &'static str,
     checks: Vec<StoreCheck>,
@@ -222,9 +232,15 @@ struct StoreCheck {
 #[derive(Serialize)]
 struct Trace {
     id: usize,
+    /// Innermost first; the names of the callers that are returned into.
     frames: Vec<String>,
+    /// The return addresses of the frames.
+    addresses: Vec<String>,
+    is_truncated: bool,
     entries_per_dump: Vec<Option<u64>>,
     count_per_dump: Vec<Option<u64>>,
+    saturated_entries_per_dump: Vec<Option<u64>>,
+    store_bytes_per_dump: Vec<Option<u64>>,
 }
 
 /// A heap log may hold hundreds of thousands of stacks; a report with all of them would help nobody.
@@ -277,7 +293,10 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
             })
             .collect(),
         traces: main_traces.map(traces),
-        traces_left_out_count: main_traces.map(|traces| traces.stacks.len().saturating_sub(MOST_TRACES)),
+        traces_left_out_count: main_traces.map(|traces| {
+            let unlisted_count = traces.stacks.len().saturating_sub(MOST_TRACES) as u64;
+            traces.stacks.left_out_count.saturating_add(unlisted_count)
+        }),
         umdh: None,
         findings: None,
         failures: analysis
@@ -408,10 +427,18 @@ fn store(store: &TraceStore) -> Store {
         committed_bytes: store.committed_bytes,
         fill_percent: health.fill_percent,
         room_left_bytes: health.room_left_bytes.filter(|_| !is_pre_committed),
+        is_full: health.is_full.filter(|_| !is_pre_committed),
         entry_count: store.entry_count,
-        unique_stack_count: store.unique.len(),
+        free_entry_count: store.free_entry_count,
+        missing_entry_count: store.missing_entry_count,
+        orphan_entry_count: store.orphan_entry_count,
+        use_count: (store.header.kind == StoreKind::Indexed).then_some(store.use_count),
+        looked_up_count: store.header.counts.map(|counts| counts.looked_up_count),
+        failure_count: store.header.counts.and_then(|counts| counts.failure_count),
+        entries_per_unique_stack: health.entries_per_unique_stack,
+        unique_stack_count: store.unique_stack_count,
         saturated_entry_count: store.saturated_entry_count,
-        truncated_stack_count: store.unique.iter().filter(|stack| stack.is_truncated()).count(),
+        truncated_stack_count: store.truncated_stack_count,
         verified_entry_count: store.verified_entry_count,
         found_by: found_by_word(store.header.found_by),
         checks: store
@@ -423,20 +450,20 @@ fn store(store: &TraceStore) -> Store {
 }
 
 fn traces(traces: &SeriesTraces) -> Vec<Trace> {
-    let width = traces.stores.iter().flatten().next().map_or(PointerWidth::Bits64, |store| store.header.width);
-    let counts = |stack: &SeriesStack, pick: fn(StackCounts) -> u64| {
-        stack.per_dump.iter().map(|counts| counts.map(pick)).collect::<Vec<_>>()
+    let stacks = &traces.stacks;
+    let counts = |stack: usize, pick: fn(StackCounts) -> u64| {
+        (0..stacks.dump_count()).map(|dump| stacks.counts(stack, dump).map(pick)).collect::<Vec<_>>()
     };
-    traces
-        .stacks
-        .iter()
-        .take(MOST_TRACES)
-        .enumerate()
-        .map(|(index, stack)| Trace {
-            id: index + 1,
-            frames: stack.frames.iter().map(|va| frame_text(&traces.symbols, *va, width)).collect(),
+    (0..stacks.len().min(MOST_TRACES))
+        .map(|stack| Trace {
+            id: stack + 1,
+            frames: stacks.frames(stack).map(|va| frame_text(&traces.symbols, va, stacks.width(stack))).collect(),
+            addresses: stacks.frames(stack).map(|va| va.to_string()).collect(),
+            is_truncated: stacks.frame_ids(stack).len() >= usize::from(MAX_DEPTH),
             entries_per_dump: counts(stack, |counts| counts.entry_count),
             count_per_dump: counts(stack, |counts| counts.use_count),
+            saturated_entries_per_dump: counts(stack, |counts| counts.saturated_entry_count),
+            store_bytes_per_dump: counts(stack, |counts| counts.store_bytes),
         })
         .collect()
 }

@@ -12,7 +12,9 @@ use crate::present::process::process_facts;
 use crate::present::summary;
 use crate::present::table::{TableModel, to_text};
 use crate::present::threads::runaway_text;
-use crate::present::traces::{StackTable, store_lines};
+use crate::present::traces::leading::{Naming, SkipRules};
+use crate::present::traces::stack_table::{StackInterval, StackTable, frame_lines};
+use crate::present::traces::{growth_lines, store_lines};
 use crate::present::uses::{Division, UseTable};
 use crate::process::regions::Completeness;
 
@@ -104,21 +106,37 @@ fn traces_text(analysis: &Arc<Analysis>, dump: DumpIdx, interval: &[DumpIdx]) ->
     for line in lines {
         text.push_str(&format!("  {line}\n"));
     }
-    let group = analysis.group_of(dump);
-    let table = group.zip(interval.first()).and_then(|(group, from)| {
-        let traces = Arc::clone(analysis.traces_of(group)?);
-        let width = traces.stores.iter().flatten().next()?.header.width;
-        StackTable::new(traces, width, group.dumps.clone(), *from, dump)
-    });
-    if let Some(table) = table {
+    let from = interval.first().copied().unwrap_or(dump);
+    for line in growth_lines(analysis, from, dump) {
+        text.push_str(&format!("  {line}\n"));
+    }
+    if let Some((table, naming)) = stack_table(analysis, from, dump) {
         let rows: Vec<usize> = (0..table.row_count().min(MOST_STACKS)).collect();
         text.push_str(&to_text(&table, &rows));
-        let more = table.row_count().saturating_sub(MOST_STACKS);
+        let all_count = (table.row_count() as u64).saturating_add(table.stacks.left_out_count);
+        let more = all_count.saturating_sub(rows.len() as u64);
         if more > 0 {
-            text.push_str(&format!("  and {} more stacks\n", grouped(more as u64)));
+            text.push_str(&format!("  and {} more stacks\n", grouped(more)));
+        }
+        if table.row_count() > 0 {
+            text.push_str("  stack 1, innermost first:\n");
+            for line in frame_lines(&table.stacks, &naming, 0) {
+                text.push_str(&format!("    {line}\n"));
+            }
         }
     }
     text
+}
+
+/// All stacks of a dump's process; `None` before they were decoded.
+pub(super) fn stack_table(analysis: &Analysis, from: DumpIdx, to: DumpIdx) -> Option<(StackTable, Naming)> {
+    let group = analysis.group_of(to)?;
+    let traces = analysis.traces_of(group)?;
+    let naming = Naming { symbols: Arc::clone(&traces.symbols), rules: Arc::new(SkipRules::default()) };
+    let stacks = Arc::clone(&traces.stacks);
+    let rows = (0..u32::try_from(stacks.len()).unwrap_or(u32::MAX)).collect();
+    let interval = StackInterval::new(group.dumps.clone(), from, to)?;
+    Some((StackTable::new(stacks, naming.clone(), Arc::new(rows), interval), naming))
 }
 
 fn problems_text(analysis: &Analysis, dumps: &[DumpIdx]) -> String {

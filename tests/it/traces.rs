@@ -7,7 +7,8 @@ use dumptrend::base::addr::{PointerWidth, Va};
 use dumptrend::base::ids::DumpIdx;
 use dumptrend::base::progress::Progress;
 use dumptrend::present::dps::{dps, dps_text};
-use dumptrend::present::traces::{frame_text, leading_frame, store_lines, stores_of};
+use dumptrend::present::traces::leading::{SkipRules, frame_text, leading_frame};
+use dumptrend::present::traces::{growth_lines, store_lines, stores_of};
 use dumptrend::process::regions::usage::Usage;
 use dumptrend::process::traces::{Health, StoreKind, TraceStore, entry_at};
 use dumptrend::report::json::json_report;
@@ -29,9 +30,10 @@ fn variant(variant: Variant) -> Analysis {
 }
 
 /// Kind, width, entries and unique stacks of the stores of a dump, all of whose checks hold.
-fn check(analysis: &Analysis, dump: usize, expect: &[(StoreKind, PointerWidth, u64, usize)]) {
+fn check(analysis: &Analysis, dump: usize, expect: &[(StoreKind, PointerWidth, u64, u64)]) {
     let stores = stores_of(analysis, DumpIdx(dump)).expect("decoded");
-    let figures = |store: &TraceStore| (store.header.kind, store.header.width, store.entry_count, store.unique.len());
+    let figures =
+        |store: &TraceStore| (store.header.kind, store.header.width, store.entry_count, store.unique_stack_count);
     assert_eq!(stores.iter().map(figures).collect::<Vec<_>>(), expect);
     for store in stores {
         let failed: Vec<_> = store.evidence.iter().filter(|check| check.passed != Some(true)).collect();
@@ -96,13 +98,14 @@ fn the_entries_of_each_stack_are_followed_over_the_series() {
     let analysis = decoded(&sample_series().analysis);
     let traces = analysis.traces_of(analysis.main_group().expect("a group")).expect("decoded");
     assert_eq!(traces.stacks.len(), 20);
+    let stacks = &traces.stacks;
     for dump in 0..6 {
-        let sum: u64 = traces.stacks.iter().filter_map(|stack| stack.entry_count(dump)).sum();
+        let sum: u64 = (0..stacks.len()).filter_map(|stack| stacks.entry_count(stack, dump)).sum();
         assert_eq!(sum, traces.stores[dump][0].entry_count);
     }
-    for stack in &traces.stacks {
-        assert_eq!(stack.first_and_last(), Some((0, 5)));
-        let leading = leading_frame(&traces.symbols, &stack.frames).expect("frames");
+    for stack in 0..stacks.len() {
+        assert_eq!(stacks.first_and_last(stack), Some((0, 5)));
+        let leading = leading_frame(&traces.symbols, &SkipRules::default(), stacks.frames(stack)).expect("frames");
         assert_eq!(frame_text(&traces.symbols, leading, PointerWidth::Bits64), "AllocFree!foo20+0x15");
     }
 }
@@ -121,8 +124,8 @@ fn other_windows_have_their_stores() {
     assert_eq!(log.header.zones.len(), 1201);
     for analysis in [&x86, &xp, &ten] {
         let traces = analysis.traces_of(analysis.main_group().expect("a group")).expect("decoded");
-        let is_named = |va: &Va| traces.symbols.name_of(*va).is_some_and(|name| name.function.is_some());
-        assert!(traces.stacks.iter().take(100).all(|stack| stack.frames.iter().all(is_named)));
+        let is_named = |va: Va| traces.symbols.name_of(va).is_some_and(|name| name.function.is_some());
+        assert!((0..100.min(traces.stacks.len())).all(|stack| traces.stacks.frames(stack).all(is_named)));
     }
 }
 

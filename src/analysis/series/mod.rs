@@ -1,9 +1,12 @@
 //! Comparison of the dumps of a series. Pure: snapshots in, values out.
 
 pub mod allocations;
+pub mod call_tree;
 pub mod delta;
 pub mod equal_sizes;
 pub mod group;
+pub mod stacks;
+pub mod store_growth;
 pub mod threads;
 pub mod traces;
 pub mod trend;

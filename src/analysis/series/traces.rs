@@ -1,13 +1,14 @@
 //! The stacks of the trace stores over the dumps of one process: equal stacks are one, whichever entry or dump they are in.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::analysis::snapshot::Snapshot;
-use crate::base::addr::Va;
+use crate::base::addr::VaRange;
 use crate::base::progress::{Cancelled, Progress};
 use crate::input::symbols::SymbolTable;
-use crate::process::traces::{TraceStore, decode_store};
+use crate::process::traces::{StoreHeader, TraceStore, UniqueStacks, decode_store, unique_stacks_in};
+
+use super::stacks::{Found, Joining, SeriesStacks, StackCounts};
 
 /// All stores of a series, decoded.
 #[derive(Debug, Default)]
@@ -15,38 +16,9 @@ pub struct SeriesTraces {
     /// The stores of each dump, in the order of the dumps.
     pub stores: Vec<Vec<TraceStore>>,
     /// Those with most entries in the last dump first.
-    pub stacks: Vec<SeriesStack>,
+    pub stacks: Arc<SeriesStacks>,
     /// Names for the addresses in them, from the last dump that has images.
-    pub symbols: SymbolTable,
-}
-
-/// One stack over the series. A count is `None` in a dump without a store that could be decoded.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SeriesStack {
-    /// Return addresses, innermost first.
-    pub frames: Vec<Va>,
-    pub per_dump: Vec<Option<StackCounts>>,
-}
-
-/// What one dump has of a stack.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct StackCounts {
-    pub entry_count: u64,
-    /// Sum of the entries' trace counts, each of which stops at 0x7ff.
-    pub use_count: u64,
-    pub saturated_entry_count: u64,
-}
-
-impl SeriesStack {
-    pub fn entry_count(&self, dump: usize) -> Option<u64> {
-        self.per_dump.get(dump).copied().flatten().map(|counts| counts.entry_count)
-    }
-
-    /// The first and the last dump that have an entry with this stack.
-    pub fn first_and_last(&self) -> Option<(usize, usize)> {
-        let has_entries = |counts: &Option<StackCounts>| counts.is_some_and(|counts| counts.entry_count > 0);
-        Some((self.per_dump.iter().position(has_entries)?, self.per_dump.iter().rposition(has_entries)?))
-    }
+    pub symbols: Arc<SymbolTable>,
 }
 
 /// Decodes the stores of all dumps of one process and merges their stacks.
@@ -54,56 +26,76 @@ impl SeriesStack {
 /// # Errors
 /// Only when cancelled.
 pub fn decode_series(snapshots: &[Arc<Snapshot>], progress: &Progress) -> Result<SeriesTraces, Cancelled> {
-    let mut stores = Vec::with_capacity(snapshots.len());
-    for snapshot in snapshots {
-        let headers = snapshot.trace_stores.iter();
-        let decoded = headers.map(|header| decode_store(&snapshot.dump.memory, header, progress));
-        stores.push(decoded.collect::<Result<Vec<_>, Cancelled>>()?);
+    let mut stores: Vec<Vec<TraceStore>> = vec![Vec::new(); snapshots.len()];
+    // From the last dump on: if not all stacks can be kept apart, those of the last dumps are.
+    let mut joining = Joining::new(snapshots.len());
+    for (dump, snapshot) in snapshots.iter().enumerate().rev() {
+        for header in &snapshot.trace_stores {
+            let (store, unique) = decode_store(&snapshot.dump.memory, header, progress)?;
+            join(&mut joining, dump, snapshot, header, &unique, progress)?;
+            if let Some(of_dump) = stores.get_mut(dump) {
+                of_dump.push(store);
+            }
+        }
         progress.tick(1)?;
     }
-    let stacks = merge(&stores, progress)?;
+    Ok(SeriesTraces { stores, stacks: Arc::new(joining.finish()), symbols: Arc::new(series_symbols(snapshots)) })
+}
+
+/// The stacks of entries that begin in `range`, in each dump that has a store there: what one region holds, and held.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn stacks_in_range(
+    snapshots: &[Arc<Snapshot>],
+    range: VaRange,
+    progress: &Progress,
+) -> Result<SeriesStacks, Cancelled> {
+    let mut joining = Joining::new(snapshots.len());
+    for (dump, snapshot) in snapshots.iter().enumerate().rev() {
+        let has_part = |header: &&StoreHeader| header.regions().iter().any(|home| home.intersection(range).is_some());
+        for header in snapshot.trace_stores.iter().filter(has_part) {
+            let unique = unique_stacks_in(&snapshot.dump.memory, header, range, progress)?;
+            join(&mut joining, dump, snapshot, header, &unique, progress)?;
+        }
+    }
+    Ok(joining.finish())
+}
+
+fn join(
+    joining: &mut Joining,
+    dump: usize,
+    snapshot: &Snapshot,
+    header: &StoreHeader,
+    unique: &UniqueStacks,
+    progress: &Progress,
+) -> Result<(), Cancelled> {
+    joining.cover(dump, unique.left_out.stack_count);
+    for (index, stack) in unique.iter().enumerate() {
+        if index & 0xfff == 0 {
+            progress.check()?;
+        }
+        let counts = StackCounts {
+            entry_count: stack.entry_count,
+            use_count: stack.use_count,
+            saturated_entry_count: stack.saturated_entry_count,
+            store_bytes: stack.store_bytes,
+            first_entry: stack.first_entry,
+        };
+        let frames = unique.frames(&snapshot.dump.memory, stack);
+        joining.add(dump, &Found { hash: stack.hash, frames: &frames, width: header.width, counts });
+    }
+    Ok(())
+}
+
+/// Names for the addresses in the stacks of a series: those of the last dump that has a store.
+fn series_symbols(snapshots: &[Arc<Snapshot>]) -> SymbolTable {
     let has_stacks = |snapshot: &&Arc<Snapshot>| !snapshot.trace_stores.is_empty();
-    let symbols = snapshots.iter().rev().find(has_stacks).map(|snapshot| symbols_of(snapshot)).unwrap_or_default();
-    Ok(SeriesTraces { stores, stacks, symbols })
+    snapshots.iter().rev().find(has_stacks).map(|snapshot| symbols_of(snapshot)).unwrap_or_default()
 }
 
 /// Names from the export tables of the images in a dump.
 pub fn symbols_of(snapshot: &Snapshot) -> SymbolTable {
     let modules = snapshot.dump.modules.as_deref().unwrap_or_default();
     SymbolTable::from_exports(modules, &snapshot.dump.memory)
-}
-
-fn merge(stores: &[Vec<TraceStore>], progress: &Progress) -> Result<Vec<SeriesStack>, Cancelled> {
-    let none_yet: Vec<Option<StackCounts>> =
-        stores.iter().map(|of_dump| (!of_dump.is_empty()).then(StackCounts::default)).collect();
-    let mut positions: HashMap<Vec<Va>, usize> = HashMap::new();
-    let mut stacks: Vec<SeriesStack> = Vec::new();
-    for (dump, of_dump) in stores.iter().enumerate() {
-        for store in of_dump {
-            progress.check()?;
-            for stack in store.unique.iter() {
-                let frames = store.unique.frames(stack);
-                let position = match positions.get(frames) {
-                    Some(position) => *position,
-                    None => {
-                        positions.insert(frames.to_vec(), stacks.len());
-                        stacks.push(SeriesStack { frames: frames.to_vec(), per_dump: none_yet.clone() });
-                        stacks.len() - 1
-                    }
-                };
-                let slot = stacks.get_mut(position).and_then(|stack| stack.per_dump.get_mut(dump));
-                if let Some(Some(counts)) = slot {
-                    counts.entry_count = counts.entry_count.saturating_add(stack.entry_count);
-                    counts.use_count = counts.use_count.saturating_add(stack.use_count);
-                    counts.saturated_entry_count =
-                        counts.saturated_entry_count.saturating_add(stack.saturated_entry_count);
-                }
-            }
-        }
-    }
-    let last = stores.len().saturating_sub(1);
-    stacks.sort_by(|a, b| {
-        b.entry_count(last).cmp(&a.entry_count(last)).then_with(|| a.frames.len().cmp(&b.frames.len()))
-    });
-    Ok(stacks)
 }

@@ -72,6 +72,13 @@ impl SymbolTable {
         self.modules.get(after.checked_sub(1)?).filter(|module| module.range.contains(va))
     }
 
+    /// Where the function that names an address begins; `None` where no function does.
+    pub fn function_start(&self, va: Va) -> Option<Va> {
+        let name = self.name_of(va)?;
+        name.function?;
+        va.0.checked_sub(name.offset).map(Va)
+    }
+
     /// The name of an address in a module; `None` elsewhere.
     pub fn name_of(&self, va: Va) -> Option<SymbolName<'_>> {
         let module = self.module_at(va)?;

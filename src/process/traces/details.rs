@@ -11,11 +11,11 @@ use super::entry::RawEntry;
 use super::frame_words::{sum_of, words};
 use super::heap_log::LogHeader;
 use super::indexed::IndexedHeader;
-use super::layouts::{HEAP_LOG_BUCKETS, MAX_BLOCK_BYTES, MAX_DEPTH};
+use super::layouts::{self, HEAP_LOG_BUCKETS, HeapLogLayout, MAX_BLOCK_BYTES, MAX_DEPTH};
 use super::record::{Record, range_with};
-use super::unique::{Addition, Collector, UniqueStacks};
+use super::unique::{Addition, Collector, UniqueStacks, collect_stacks};
 use super::walk::{KnownEntries, Position, Step, Steps};
-use super::{StoreBody, StoreHeader};
+use super::{StoreBody, StoreHeader, StoreKind};
 
 /// How much of a range is read at a time.
 const SLAB_BYTES: u64 = 1 << 20;
@@ -86,36 +86,42 @@ pub fn unique_stacks_in(
     range: VaRange,
     progress: &Progress,
 ) -> Result<UniqueStacks, Cancelled> {
-    let mut stacks = Collector::new(header.width);
-    match &header.body {
-        StoreBody::Indexed(body) => {
-            for slab in Slabs::new(memory, body, range) {
-                progress.check()?;
-                for (va, raw, bytes) in slab.into_iter().filter(|(_, raw, _)| !raw.is_free) {
-                    let addition = Addition {
-                        va,
-                        store_bytes: raw.block_bytes,
-                        use_count: raw.count,
-                        is_saturated: raw.is_saturated,
-                        index: raw.index,
-                    };
-                    stacks.add(body.rule.frames_of(&raw, bytes), &addition);
-                }
-            }
-        }
-        StoreBody::HeapLog(body) => {
-            let rule = body.rule(header.width, &header.zones);
-            for (index, (va, record, bytes)) in records_in(memory, header, body, range).enumerate() {
-                if index & 0xffff == 0 {
+    let frames_offset = match header.kind {
+        StoreKind::Indexed => layouts::entry_frames_offset(header.width),
+        StoreKind::HeapLog => HeapLogLayout::of(header.width).record_frames,
+    };
+    collect_stacks(header.width, frames_offset, |class| {
+        let mut stacks = Collector::new(header.width, class);
+        match &header.body {
+            StoreBody::Indexed(body) => {
+                for slab in Slabs::new(memory, body, range) {
                     progress.check()?;
+                    for (va, raw, bytes) in slab.into_iter().filter(|(_, raw, _)| !raw.is_free) {
+                        let addition = Addition {
+                            va,
+                            store_bytes: raw.block_bytes,
+                            use_count: raw.count,
+                            is_saturated: raw.is_saturated,
+                            index: raw.index,
+                        };
+                        stacks.add(body.rule.frames_of(&raw, bytes), &addition);
+                    }
                 }
-                let addition =
-                    Addition { va, store_bytes: record.size_bytes, use_count: 0, is_saturated: false, index: 0 };
-                stacks.add(Cow::Borrowed(rule.frames(&record, bytes)), &addition);
+            }
+            StoreBody::HeapLog(body) => {
+                let rule = body.rule(header.width, &header.zones);
+                for (index, (va, record, bytes)) in records_in(memory, header, body, range).enumerate() {
+                    if index & 0xffff == 0 {
+                        progress.check()?;
+                    }
+                    let addition =
+                        Addition { va, store_bytes: record.size_bytes, use_count: 0, is_saturated: false, index: 0 };
+                    stacks.add(Cow::Borrowed(rule.frames(&record, bytes)), &addition);
+                }
             }
         }
-    }
-    Ok(UniqueStacks::from_collectors(vec![stacks], header.width))
+        Ok(vec![stacks])
+    })
 }
 
 type Block<'m> = (u64, RawEntry, Cow<'m, [u8]>);

@@ -20,7 +20,7 @@ fn fold(a: u64, b: u64) -> u64 {
 
 /// Frames are hashed as 64-bit words whatever their width, so that a stack is found by its addresses alone.
 #[inline]
-pub(super) fn hash_of(mut words: impl Iterator<Item = u64>) -> u64 {
+fn hash_of(mut words: impl Iterator<Item = u64>) -> u64 {
     let key = key();
     let other_key = key.rotate_left(23) ^ 0x9e37_79b9_7f4a_7c15;
     // Two chains, so that one multiplication need not wait for the other.
@@ -36,23 +36,22 @@ pub(super) fn hash_of(mut words: impl Iterator<Item = u64>) -> u64 {
     fold(hash ^ count, key | 1)
 }
 
+/// Our own hash of the addresses in the bytes of a stack.
 #[inline]
-pub(super) fn hash_and_sum(frames: &[u8], width: PointerWidth) -> (u64, u32) {
-    let mut sum: u32 = 0;
-    let add = |word: u64| {
-        sum = sum.wrapping_add(low_dword(word));
-        word
-    };
-    let hash = match width {
-        PointerWidth::Bits64 => hash_of(words64(frames).map(add)),
-        PointerWidth::Bits32 => hash_of(words32(frames).map(add)),
-    };
-    (hash, sum)
+pub(super) fn hash_bytes(frames: &[u8], width: PointerWidth) -> u64 {
+    match width {
+        PointerWidth::Bits64 => hash_of(words64(frames)),
+        PointerWidth::Bits32 => hash_of(words32(frames)),
+    }
 }
 
-/// The sum of the low dwords of the addresses, which Windows hashes stacks by.
+/// The sum of the low dwords of the addresses, which Windows hashes stacks by. It is the low dword of their sum.
+#[inline]
 pub(super) fn sum_of(frames: &[u8], width: PointerWidth) -> u32 {
-    words(frames, width).fold(0, |sum, word| sum.wrapping_add(low_dword(word)))
+    match width {
+        PointerWidth::Bits64 => low_dword(words64(frames).fold(0, u64::wrapping_add)),
+        PointerWidth::Bits32 => low_dword(words32(frames).fold(0, u64::wrapping_add)),
+    }
 }
 
 /// The addresses in the bytes of a stack.

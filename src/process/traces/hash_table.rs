@@ -15,7 +15,7 @@ const POSITION_PART: u64 = 0xffff_ffff;
 const FIRST_SLOT_COUNT: usize = 64;
 
 /// The position in a slot whose part of the hash fits.
-pub(super) fn position_in(slot: u64, hash: u64) -> Option<usize> {
+fn position_in(slot: u64, hash: u64) -> Option<usize> {
     let position = (slot & POSITION_PART).checked_sub(1)?;
     (slot & HASH_PART == hash & HASH_PART).then_some(())?;
     usize::try_from(position).ok()
@@ -25,11 +25,6 @@ impl Table {
     pub fn with_room_for(count: usize) -> Self {
         let slot_count = count.saturating_mul(2).saturating_add(1).checked_next_power_of_two().unwrap_or(0);
         Self { slots: vec![0; slot_count.max(FIRST_SLOT_COUNT)], filled_count: 0 }
-    }
-
-    /// Where looking for `hash` begins.
-    pub fn first_slot(&self, hash: u64) -> u64 {
-        self.slots.get(slot_of(hash) & self.slots.len().wrapping_sub(1)).copied().unwrap_or(0)
     }
 
     pub fn find(&self, hash: u64, is_equal: impl Fn(usize) -> bool) -> Option<usize> {

@@ -35,7 +35,7 @@ impl Health {
             fill_percent: reserved_bytes.and_then(|reserved| percent(store.used_bytes, reserved)),
             room_left_bytes,
             is_full: room_left_bytes.map(|room| room < PAGE_BYTES.saturating_mul(2)),
-            entries_per_unique_stack: ratio(store.entry_count, store.unique.len() as u64),
+            entries_per_unique_stack: ratio(store.entry_count, store.unique_stack_count),
             saturated_percent: (store.header.kind == StoreKind::Indexed)
                 .then(|| percent_of_entries(store.saturated_entry_count))
                 .flatten(),

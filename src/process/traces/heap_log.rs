@@ -17,7 +17,7 @@ use super::area::Area;
 use super::chain_sums::ChainSums;
 use super::layouts::{HEAP_LOG_BUCKETS, HeapLogLayout, MAX_DEPTH};
 use super::record::{Proof, RecordRule, range_with};
-use super::unique::{Addition, Collector, UniqueStacks};
+use super::unique::{Addition, Collector, UniqueStacks, collect_stacks};
 use super::{Check, StoreHeader, TraceStore};
 
 /// What `find_heap_log` found.
@@ -55,24 +55,34 @@ pub(super) fn decode(
     header: &StoreHeader,
     body: &LogHeader,
     progress: &Progress,
-) -> Result<TraceStore, Cancelled> {
+) -> Result<(TraceStore, UniqueStacks), Cancelled> {
     let rule = body.rule(header.width, &header.zones);
-    let pool: Mutex<Vec<Worker<'_>>> = Mutex::new(Vec::new());
-    let lock = || pool.lock().unwrap_or_else(PoisonError::into_inner);
-    let read_zone = |zone: &VaRange| {
-        progress.check()?;
-        let new_worker = || Worker { stacks: Collector::new(header.width), sums: ChainSums::new(HEAP_LOG_BUCKETS) };
-        let mut worker = lock().pop().unwrap_or_else(new_worker);
-        let tally = zone_tally(memory, rule, *zone, &mut worker);
-        lock().push(worker);
-        Ok(tally)
-    };
-    let tallies = header.zones.par_iter().map(read_zone).collect::<Result<Vec<ZoneTally>, Cancelled>>()?;
+    let frames_offset = HeapLogLayout::of(header.width).record_frames;
+    let mut first_pass = None;
+    let unique = collect_stacks(header.width, frames_offset, |class| {
+        let pool: Mutex<Vec<Worker<'_>>> = Mutex::new(Vec::new());
+        let lock = || pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let read_zone = |zone: &VaRange| {
+            progress.check()?;
+            let new_worker =
+                || Worker { stacks: Collector::new(header.width, class), sums: ChainSums::new(HEAP_LOG_BUCKETS) };
+            let mut worker = lock().pop().unwrap_or_else(new_worker);
+            let tally = zone_tally(memory, rule, *zone, &mut worker);
+            lock().push(worker);
+            Ok(tally)
+        };
+        let tallies = header.zones.par_iter().map(read_zone).collect::<Result<Vec<ZoneTally>, Cancelled>>()?;
+        let workers = pool.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (collectors, sums): (Vec<Collector<'_>>, Vec<ChainSums>) =
+            workers.into_iter().map(|worker| (worker.stacks, worker.sums)).unzip();
+        // What is counted over all records is the same in every pass.
+        first_pass.get_or_insert((tallies, sums));
+        Ok(collectors)
+    })?;
+    let (tallies, worker_sums) = first_pass.unwrap_or_default();
     let mut sums = ChainSums::new(HEAP_LOG_BUCKETS);
-    let mut collectors = Vec::new();
-    for worker in pool.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        sums.absorb(&worker.sums);
-        collectors.push(worker.stacks);
+    for of_worker in &worker_sums {
+        sums.absorb(of_worker);
     }
     let total = tallies.iter().fold(ZoneTally::default(), ZoneTally::and);
     let head = |bucket: usize| bucket_head(memory, body.header?, header.width, bucket as u64);
@@ -91,7 +101,7 @@ pub(super) fn decode(
         });
     }
     let zone_bytes = header.zones.iter().map(|zone| zone.size_bytes()).fold(0, u64::saturating_add);
-    Ok(TraceStore {
+    let store = TraceStore {
         evidence,
         entry_count: total.record_count,
         free_entry_count: 0,
@@ -109,9 +119,11 @@ pub(super) fn decode(
         lost_bytes: total.missing_bytes,
         missing_bytes: total.missing_bytes,
         problems: problems(header, &total),
-        unique: UniqueStacks::from_collectors(collectors, header.width),
+        unique_stack_count: unique.count(),
+        truncated_stack_count: unique.truncated_count,
         header: header.clone(),
-    })
+    };
+    Ok((store, unique))
 }
 
 impl ZoneTally {

@@ -17,8 +17,8 @@ use super::area::{Area, next_page};
 use super::chain_sums::ChainSums;
 use super::entry::{EntryRule, RawEntry};
 use super::frame_words::words;
-use super::layouts::MAX_DEPTH;
-use super::unique::{Addition, Collector, UniqueStacks};
+use super::layouts::{self, MAX_DEPTH};
+use super::unique::{Addition, Collector, StackClass, UniqueStacks, collect_stacks};
 use super::walk::{KnownEntries, Loss, Position, Step, Steps};
 
 /// A part is long enough that finding its first entry costs nothing, short enough that a cancel is quick.
@@ -38,7 +38,6 @@ pub(super) struct IndexedHeader {
 }
 
 /// What a walk of all entries gives.
-#[derive(Default)]
 pub(super) struct IndexedTotals {
     pub unique: UniqueStacks,
     pub tally: Tally,
@@ -133,23 +132,33 @@ pub(super) fn decode(
     let area = Area::new(memory, header.rule.area);
     let (known, missing_entry_count) = known_entries(memory, header, &area, progress)?;
     let store = Walked { header, area: &area, known: &known, progress };
-    let (workers, tally, end) = match store.in_parts(&part_starts(header.rule.area))? {
-        Some(walked) => walked,
-        // Never refused: a single part has no neighbour to disagree with.
-        None => {
-            store.in_parts(&[header.rule.area.start.0])?.unwrap_or((Vec::new(), Tally::default(), Position::Searching))
-        }
-    };
+    let mut starts = part_starts(header.rule.area);
+    let mut first_pass = None;
+    let frames_offset = layouts::entry_frames_offset(header.rule.width);
+    let unique = collect_stacks(header.rule.width, frames_offset, |class| {
+        let (workers, tally, end) = match store.in_parts(&starts, class)? {
+            Some(walked) => walked,
+            // Never refused: a single part has no neighbour to disagree with.
+            None => {
+                starts.truncate(1);
+                store.in_parts(&starts, class)?.unwrap_or((Vec::new(), Tally::default(), Position::Searching))
+            }
+        };
+        let (collectors, sums): (Vec<Collector<'_>>, Vec<ChainSums>) =
+            workers.into_iter().map(|worker| (worker.stacks, worker.sums)).unzip();
+        // What is counted over all entries is the same in every pass.
+        first_pass.get_or_insert((tally, end, sums));
+        Ok(collectors)
+    })?;
+    let (tally, end, worker_sums) = first_pass.unwrap_or((Tally::default(), Position::Searching, Vec::new()));
     let mut sums = ChainSums::new(header.bucket_count);
-    let mut collectors = Vec::new();
-    for worker in workers {
-        sums.absorb(&worker.sums);
-        collectors.push(worker.stacks);
+    for of_worker in &worker_sums {
+        sums.absorb(of_worker);
     }
     let head = |bucket: usize| bucket_head(memory, header, bucket as u64);
     Ok(IndexedTotals {
         verified_entry_count: sums.verified_entry_count(head),
-        unique: UniqueStacks::from_collectors(collectors, header.rule.width),
+        unique,
         is_whole: end == Position::At(header.rule.area.end.0) && tally.loss_count == 0,
         tally,
         missing_entry_count,
@@ -176,14 +185,18 @@ struct Walked<'a, 'w> {
 
 impl<'a> Walked<'a, '_> {
     /// Walks all parts; `None` when two neighbours do not agree where an entry begins.
-    fn in_parts(&self, starts: &[u64]) -> Result<Option<(Vec<Worker<'a>>, Tally, Position)>, Cancelled> {
+    fn in_parts(
+        &self,
+        starts: &[u64],
+        class: StackClass,
+    ) -> Result<Option<(Vec<Worker<'a>>, Tally, Position)>, Cancelled> {
         let pool: Mutex<Vec<Worker<'a>>> = Mutex::new(Vec::new());
         let area_end = self.area.range.end.0;
         let ends = starts.iter().skip(1).copied().chain([area_end]);
         let bounds: Vec<(u64, u64)> = starts.iter().copied().zip(ends).collect();
         let walk = |(from, to): &(u64, u64)| {
             self.progress.check()?;
-            let mut worker = lock(&pool).pop().unwrap_or_else(|| self.new_worker());
+            let mut worker = lock(&pool).pop().unwrap_or_else(|| self.new_worker(class));
             let part = self.walk_part(*from, *to, &mut worker);
             lock(&pool).push(worker);
             part
@@ -208,8 +221,8 @@ impl<'a> Walked<'a, '_> {
         Ok(Some((pool.into_inner().unwrap_or_else(PoisonError::into_inner), total, position)))
     }
 
-    fn new_worker(&self) -> Worker<'a> {
-        Worker { stacks: Collector::new(self.header.rule.width), sums: ChainSums::new(self.header.bucket_count) }
+    fn new_worker(&self, class: StackClass) -> Worker<'a> {
+        Worker { stacks: Collector::new(self.header.rule.width, class), sums: ChainSums::new(self.header.bucket_count) }
     }
 
     fn walk_part(&self, from: u64, to: u64, worker: &mut Worker<'a>) -> Result<Part, Cancelled> {

@@ -4,12 +4,12 @@ use crate::base::addr::Va;
 use crate::base::problems::Problems;
 
 use super::indexed::{IndexedHeader, IndexedTotals};
-use super::{Check, StoreHeader, TraceStore};
+use super::{Check, StoreHeader, TraceStore, UniqueStacks};
 
 /// Losses that are named one by one.
 const MAX_NAMED_LOSSES: usize = 20;
 
-pub(super) fn finish(header: &StoreHeader, body: &IndexedHeader, totals: IndexedTotals) -> TraceStore {
+pub(super) fn finish(header: &StoreHeader, body: &IndexedHeader, totals: IndexedTotals) -> (TraceStore, UniqueStacks) {
     let tally = &totals.tally;
     let problems = problems(header, &totals);
     let mut evidence = header.evidence.clone();
@@ -34,7 +34,7 @@ pub(super) fn finish(header: &StoreHeader, body: &IndexedHeader, totals: Indexed
         bytes_between(header.base, lower_end).saturating_add(bytes_between(upper_start, body.index_array));
     let used_bytes = bytes_between(header.base, body.rule.area.end)
         .saturating_add(bytes_between(body.next_free_upper, body.index_array));
-    TraceStore {
+    let store = TraceStore {
         evidence,
         entry_count: tally.entry_count,
         free_entry_count: tally.free_entry_count,
@@ -52,9 +52,11 @@ pub(super) fn finish(header: &StoreHeader, body: &IndexedHeader, totals: Indexed
         lost_bytes: tally.lost_bytes,
         missing_bytes: tally.missing_bytes,
         problems,
-        unique: totals.unique,
+        unique_stack_count: totals.unique.count(),
+        truncated_stack_count: totals.unique.truncated_count,
         header: header.clone(),
-    }
+    };
+    (store, totals.unique)
 }
 
 fn problems(header: &StoreHeader, totals: &IndexedTotals) -> Problems {

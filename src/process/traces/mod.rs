@@ -135,7 +135,10 @@ pub struct TraceStore {
     pub header: StoreHeader,
     /// What the header shows, and what the walk of all entries adds to it.
     pub evidence: Vec<Check>,
-    pub unique: UniqueStacks,
+    /// Different stacks, as far as the dump has them.
+    pub unique_stack_count: u64,
+    /// Of those, with 32 frames: most likely cut off.
+    pub truncated_stack_count: u64,
     /// Entries in use, as far as the dump has them.
     pub entry_count: u64,
     /// Entries that were given back and wait for another stack.
@@ -173,12 +176,12 @@ impl TraceStore {
     }
 }
 
-/// Reads all of a store. Asks `progress` only whether to stop.
+/// Reads all of a store: what it is like, and its different stacks. Asks `progress` only whether to stop.
 pub fn decode_store(
     memory: &dyn ReadMemory,
     header: &StoreHeader,
     progress: &Progress,
-) -> Result<TraceStore, Cancelled> {
+) -> Result<(TraceStore, UniqueStacks), Cancelled> {
     match &header.body {
         StoreBody::Indexed(body) => Ok(indexed_store::finish(header, body, indexed::decode(memory, body, progress)?)),
         StoreBody::HeapLog(body) => heap_log::decode(memory, header, body, progress),

@@ -76,7 +76,7 @@ fn runs_that_adjoin_in_memory_are_read_as_one() {
     pieces.ranges.retain(|(start, _)| *start >= 0x0024_0000 + 0x1300);
     pieces = pieces.with(0x0024_0000, written.memory.ranges[0].1[..0x1300].to_vec());
     let split = only_store(&pieces, &[written.extent], &[]);
-    assert_eq!((split.entry_count, split.unique.len()), (whole.entry_count, whole.unique.len()));
+    assert_eq!((split.entry_count, split.unique.count()), (whole.entry_count, whole.unique.count()));
     assert_eq!(split.verified_entry_count, 200);
     assert_eq!(split.lost_bytes, 0);
 }
@@ -109,11 +109,11 @@ fn hash_chains_in_a_circle_are_not_followed() {
 fn decode_all(memory: &Memory, candidates: &[VaRange]) {
     let found = find_stores(memory, candidates, &[], Hints::default(), &Progress::default()).unwrap();
     for header in &found.stores {
-        let store = decode_store(memory, header, &Progress::default()).unwrap();
+        let (store, unique) = decode_store(memory, header, &Progress::default()).unwrap();
         let homes = store.header.regions();
         let is_inside = |va: Va| homes.iter().any(|home| home.contains(va));
-        assert!(store.unique.iter().all(|stack| is_inside(stack.first_entry)));
-        let sum: u64 = store.unique.iter().map(|stack| stack.entry_count).sum();
+        assert!(unique.iter().all(|stack| is_inside(stack.first_entry)));
+        let sum: u64 = unique.iter().map(|stack| stack.entry_count).sum();
         assert_eq!(sum, store.entry_count);
         let mut previous_end = 0;
         for entry in entries_in(memory, &store.header, range(0, u64::MAX)).take(10_000) {

@@ -19,7 +19,7 @@ use crate::base::addr::{Va, VaRange};
 use crate::base::memory::ReadMemory;
 use crate::base::progress::Progress;
 
-use super::{Hints, StoreHeader, TraceStore, decode_store, find_stores};
+use super::{Hints, StoreHeader, TraceStore, UniqueStacks, decode_store, find_stores};
 
 /// Memory of a made-up process.
 #[derive(Clone, Default)]
@@ -96,12 +96,28 @@ fn find(memory: &Memory, candidates: &[VaRange], modules: &[VaRange]) -> Vec<Sto
     found.stores
 }
 
-fn decode(memory: &Memory, header: &StoreHeader) -> TraceStore {
-    decode_store(memory, header, &Progress::default()).unwrap()
+/// A store with its stacks.
+struct Decoded {
+    store: TraceStore,
+    unique: UniqueStacks,
+}
+
+impl std::ops::Deref for Decoded {
+    type Target = TraceStore;
+
+    fn deref(&self) -> &TraceStore {
+        &self.store
+    }
+}
+
+fn decode(memory: &Memory, header: &StoreHeader) -> Decoded {
+    let (store, unique) = decode_store(memory, header, &Progress::default()).unwrap();
+    assert_eq!(store.unique_stack_count, unique.count());
+    Decoded { store, unique }
 }
 
 /// Finds exactly one store and decodes it.
-fn only_store(memory: &Memory, candidates: &[VaRange], modules: &[VaRange]) -> TraceStore {
+fn only_store(memory: &Memory, candidates: &[VaRange], modules: &[VaRange]) -> Decoded {
     let found = find(memory, candidates, modules);
     assert_eq!(found.len(), 1, "{found:#?}");
     decode(memory, &found[0])

@@ -20,7 +20,7 @@ fn parts_and_damage_at_their_borders_lose_nothing() {
     let written = database.write();
     let store = only_store(&written.memory, &[written.extent], &[]);
     assert_eq!((store.entry_count, store.verified_entry_count, store.lost_bytes), (60_000, 60_000, 0));
-    assert_eq!(store.unique.len(), 97 * 23);
+    assert_eq!(store.unique.count(), 97 * 23);
     let first = written.places[0];
     let border = first + (4 << 20);
     let before = written.places.partition_point(|place| *place < border);
