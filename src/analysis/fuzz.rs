@@ -13,6 +13,7 @@ use super::series::allocations::allocations;
 use super::series::equal_sizes::equal_sizes;
 use super::series::traces::decode_series;
 use super::snapshot::take_snapshot;
+use super::snapshot::trace_entries::trace_entries;
 
 /// Reads `data` as a dump and touches what came of it: records, problems, regions with the memory they start with,
 /// allocations, trace stores. Whether it was a dump.
@@ -40,6 +41,9 @@ pub fn open_and_walk(data: &[u8]) -> bool {
     }
     for problem in snapshot.problems.iter() {
         black_box((problem.place.len(), problem.text.len()));
+    }
+    for header in &snapshot.trace_stores {
+        black_box(trace_entries(&snapshot, header).count());
     }
     let snapshot = std::sync::Arc::new(snapshot);
     black_box(decode_series(std::slice::from_ref(&snapshot), &Progress::default()).is_ok());

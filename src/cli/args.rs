@@ -24,6 +24,8 @@ pub enum Command {
     Report(ReportArguments),
     /// List memory of a dump as pointers with their symbols, as WinDbg's dps does.
     Dps(DpsArguments),
+    /// Write a UMDH log of a dump: the entries of its stack trace database, by stack.
+    Umdh(UmdhArguments),
     /// Write a sample series: six dumps of one run of AllocFree.exe, or a variant for another Windows.
     Sample(SampleArguments),
 }
@@ -89,6 +91,14 @@ pub struct DpsArguments {
 
 fn parse_address(text: &str) -> Result<Va, String> {
     Va::parse(text).ok_or_else(|| "an address is hexadecimal, for instance 00000000`0188be00".to_owned())
+}
+
+#[derive(Args, Debug)]
+pub struct UmdhArguments {
+    pub dump: PathBuf,
+    /// Write to a file instead of standard output.
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::base::progress::Cancelled;
 use crate::report::file::WriteError;
+use crate::report::umdh::UmdhError;
 use crate::sample::SampleError;
 
 /// One line, for standard error. Wrong use is no error of ours: clap tells it, or an outcome does.
@@ -17,8 +18,21 @@ pub enum CliError {
     Write(#[from] WriteError),
     #[error("the JSON report cannot be made: {0}")]
     Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Umdh(UmdhError),
     #[error("cannot write to standard output: {0}")]
     StandardOutput(io::Error),
+}
+
+impl CliError {
+    /// What stopped a UMDH log; `unwritten` says of an error of the output where that was.
+    pub fn of_log(error: UmdhError, unwritten: impl FnOnce(io::Error) -> Self) -> Self {
+        match error {
+            UmdhError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            UmdhError::Write(source) => unwritten(source),
+            UmdhError::NoStore { .. } => Self::Umdh(error),
+        }
+    }
 }
 
 impl From<SampleError> for CliError {

@@ -3,7 +3,7 @@
 mod args;
 pub mod error;
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,17 +13,21 @@ use clap::Parser;
 
 use crate::analysis::run::{decode_traces, run as open_series};
 use crate::analysis::series::traces::symbols_of;
+use crate::analysis::snapshot::Snapshot;
 use crate::analysis::{Analysis, Failure};
 use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
+use crate::base::printable::printable_path;
 use crate::base::progress::{Cancelled, Progress};
 use crate::present::dps::{dps, dps_text};
 use crate::report::csv::csv_report;
+use crate::report::file::{WriteError, write_whole, write_whole_with};
 use crate::report::json::json_report;
 use crate::report::text::text_report;
+use crate::report::umdh::{Written, write_umdh};
 use crate::sample::{SampleOptions, write_sample};
 
-use args::{Arguments, Command, DpsArguments, Format, ReportArguments, SampleArguments};
+use args::{Arguments, Command, DpsArguments, Format, ReportArguments, SampleArguments, UmdhArguments};
 use error::CliError;
 
 const MOST_DPS_LINES: u64 = 1 << 20;
@@ -68,6 +72,7 @@ pub fn run() -> ExitCode {
     let outcome = match arguments.command {
         Command::Report(report) => run_report(&report, &progress),
         Command::Dps(dps) => run_dps(&dps, &progress),
+        Command::Umdh(umdh) => run_umdh(&umdh, &progress),
         Command::Sample(sample) => run_sample(&sample, &progress),
     };
     exit_code(outcome)
@@ -167,15 +172,20 @@ fn print_failures(failures: &[Failure]) {
 /// Writes to a file, which appears whole or not at all, or to standard output.
 fn write_result(text: &str, output: Option<&Path>) -> Result<(), CliError> {
     let Some(path) = output else { return print_result(text) };
-    Ok(crate::report::file::write_whole(path, text.as_bytes())?)
+    Ok(write_whole(path, text.as_bytes())?)
 }
 
 fn print_result(text: &str) -> Result<(), CliError> {
     let mut stdout = std::io::stdout();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // The reader of a pipe may have seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(CliError::StandardOutput),
+    let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    unless_closed(printed.map_err(CliError::StandardOutput))
+}
+
+/// The reader of a pipe may have seen enough, which is no failure.
+fn unless_closed<T: Default>(printed: Result<T, CliError>) -> Result<T, CliError> {
+    match printed {
+        Err(CliError::StandardOutput(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(T::default()),
+        other => other,
     }
 }
 
@@ -196,6 +206,39 @@ fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, Cli
     let text: String = lines.iter().map(|line| dps_text(line, width) + "\n").collect();
     print_result(&text)?;
     Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
+}
+
+fn run_umdh(arguments: &UmdhArguments, progress: &Progress) -> Result<Outcome, CliError> {
+    let input = std::slice::from_ref(&arguments.dump);
+    let analysis = with_progress_line(progress, || open_series(input, progress))?;
+    print_failures(&analysis.failures);
+    let snapshot = match &analysis.snapshots[..] {
+        [] => return Ok(Outcome::NothingAnalysed),
+        [snapshot] => snapshot,
+        several => {
+            let folder = printable_path(&arguments.dump);
+            eprintln!("dumptrend: a log is of one dump, this folder has {}; name one of them: {folder}", several.len());
+            return Ok(Outcome::WrongUse);
+        }
+    };
+    let written = match &arguments.output {
+        None => unless_closed(print_umdh(snapshot, progress))?,
+        Some(path) => {
+            let written =
+                with_progress_line(progress, || write_whole_with(path, |out| write_umdh(snapshot, progress, out)));
+            written.map_err(|error| CliError::of_log(error, |source| WriteError::new(path, source).into()))?
+        }
+    };
+    let has_damage = analysis.has_damage() || written.damaged_place_count > 0;
+    Ok(if has_damage { Outcome::Damaged } else { Outcome::Done })
+}
+
+fn print_umdh(snapshot: &Snapshot, progress: &Progress) -> Result<Written, CliError> {
+    let mut stdout = BufWriter::new(std::io::stdout().lock());
+    let written = write_umdh(snapshot, progress, &mut stdout)
+        .map_err(|error| CliError::of_log(error, CliError::StandardOutput))?;
+    stdout.flush().map_err(CliError::StandardOutput)?;
+    Ok(written)
 }
 
 fn run_sample(arguments: &SampleArguments, progress: &Progress) -> Result<Outcome, CliError> {

@@ -1,6 +1,7 @@
-//! The presentation written as files: text, JSON and CSV.
+//! The presentation written as files: text, JSON, CSV and UMDH logs.
 
 pub mod csv;
 pub mod file;
 pub mod json;
 pub mod text;
+pub mod umdh;

@@ -16,3 +16,4 @@ mod sample;
 mod series;
 mod support;
 mod traces;
+mod umdh;
