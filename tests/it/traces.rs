@@ -58,6 +58,13 @@ fn dump_b_is_full_of_20_stacks() {
 }
 
 #[test]
+fn what_grew_are_repetitions_of_saturated_stacks_and_the_end_is_foretold() {
+    let analysis = decoded(&sample_series().analysis);
+    let lines = |from, to| growth_lines(&analysis, DumpIdx(from), DumpIdx(to)).join("\n");
+    insta::assert_snapshot!([lines(0, 5), lines(1, 3), lines(4, 4)].join("\n--\n"));
+}
+
+#[test]
 fn dump_a_has_its_sizes_and_room_left() {
     let analysis = decoded(&case_a());
     check(&analysis, 0, &[(StoreKind::Indexed, PointerWidth::Bits64, 4_416, 20)]);

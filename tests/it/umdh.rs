@@ -12,7 +12,7 @@ use dumptrend::base::addr::Va;
 use dumptrend::base::progress::Progress;
 use dumptrend::input::dump::open_bytes;
 use dumptrend::present::traces::stores_of;
-use dumptrend::process::traces::entry_at;
+use dumptrend::process::traces::{decode_store, entry_at};
 use dumptrend::report::umdh::{UmdhError, Written, write_umdh};
 use dumptrend::sample::{SampleOptions, Variant};
 
@@ -146,13 +146,14 @@ fn check_dump(path: &Path, expect: &[(usize, usize)]) {
             let sum = sums.entry(block.id).or_default();
             *sum = (sum.0 + 1, sum.1 + block.requested_bytes);
         }
-        let of_store: BTreeMap<u64, (u64, u64)> = store
-            .unique
+        let (_, unique) =
+            decode_store(&snapshot.dump.memory, &store.header, &Progress::default()).expect("not cancelled");
+        let of_store: BTreeMap<u64, (u64, u64)> = unique
             .iter()
             .map(|stack| {
                 let first = entry_at(&snapshot.dump.memory, &store.header, stack.first_entry).expect("an entry");
                 let id = first.index.map_or(first.va.0, u64::from);
-                let frames: Vec<u64> = store.unique.frames(stack).iter().map(|va| va.0).collect();
+                let frames: Vec<u64> = unique.frames(&snapshot.dump.memory, stack).iter().map(|va| va.0).collect();
                 assert_eq!(log.stacks.get(&id), Some(&frames), "{id:X}");
                 (id, (stack.entry_count, stack.store_bytes))
             })
@@ -199,7 +200,8 @@ fn windows_10_has_the_database_and_the_heap_log() {
     let files = write(folder.path(), SampleOptions { variant: Variant::TenX64, ..SampleOptions::default() });
     let analysis = decode_traces(&analyse(&files[..1]), &Progress::default()).expect("not cancelled");
     let stores = stores_of(&analysis, dumptrend::base::ids::DumpIdx(0)).expect("decoded");
-    let counts: Vec<_> = stores.iter().map(|store| (store.entry_count as usize, store.unique.len())).collect();
+    let counts: Vec<_> =
+        stores.iter().map(|store| (store.entry_count as usize, store.unique_stack_count as usize)).collect();
     assert_eq!((counts.len(), counts[0]), (2, (8, 8)));
     assert!(counts[1].0 > 10_000, "{counts:?}");
     check_dump(&files[0], &counts);

@@ -119,7 +119,7 @@ fn entry_growth_text(growth: &EntryGrowth, from: DumpIdx, to: DumpIdx) -> Option
         ));
         if growth.repeated_saturated_entry_count > 0 {
             text.push_str(&format!(
-                " ({} of these where the entries before are saturated)",
+                ", {} of these in stacks whose other entries are saturated",
                 share(growth.repeated_saturated_entry_count, growth.repeated_entry_count)
             ));
         }
