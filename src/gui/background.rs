@@ -4,10 +4,25 @@ use std::sync::mpsc::{Receiver, channel};
 
 use eframe::egui;
 
+use crate::base::progress::{Cancelled, Progress};
+
 /// A derived value with the key it was derived for.
 pub struct Background<K, V> {
     value: Option<(K, V)>,
-    pending: Option<(K, Receiver<V>)>,
+    pending: Option<Pending<K, V>>,
+}
+
+struct Pending<K, V> {
+    key: K,
+    progress: Progress,
+    receiver: Receiver<V>,
+}
+
+impl<K, V> Drop for Pending<K, V> {
+    /// Nobody waits for it any more.
+    fn drop(&mut self) {
+        self.progress.cancel();
+    }
 }
 
 impl<K, V> Default for Background<K, V> {
@@ -18,12 +33,17 @@ impl<K, V> Default for Background<K, V> {
 
 impl<K: Clone + PartialEq, V: Send + 'static> Background<K, V> {
     /// The value for `key`, or the latest one while that is being made; `None` before the first is there. Work for an
-    /// outdated key runs to its end and is thrown away.
-    pub fn get(&mut self, ctx: &egui::Context, key: &K, compute: impl FnOnce() -> V + Send + 'static) -> Option<&V> {
-        if let Some((pending_key, receiver)) = &self.pending {
-            match receiver.try_recv() {
+    /// outdated key is cancelled.
+    pub fn get(
+        &mut self,
+        ctx: &egui::Context,
+        key: &K,
+        compute: impl FnOnce(&Progress) -> Result<V, Cancelled> + Send + 'static,
+    ) -> Option<&V> {
+        if let Some(pending) = &self.pending {
+            match pending.receiver.try_recv() {
                 Ok(value) => {
-                    self.value = Some((pending_key.clone(), value));
+                    self.value = Some((pending.key.clone(), value));
                     self.pending = None;
                 }
                 Err(std::sync::mpsc::TryRecvError::Empty) => {}
@@ -31,11 +51,24 @@ impl<K: Clone + PartialEq, V: Send + 'static> Background<K, V> {
             }
         }
         let is_current = self.value.as_ref().is_some_and(|(known, _)| known == key);
-        let is_coming = self.pending.as_ref().is_some_and(|(pending, _)| pending == key);
-        if !is_current && !is_coming {
+        let is_coming = self.pending.as_ref().is_some_and(|pending| pending.key == *key);
+        if is_current {
+            self.pending = None;
+        } else if !is_coming {
             self.start(ctx, key, compute);
         }
         self.value.as_ref().map(|(_, value)| value)
+    }
+
+    /// As `get`, but `None` while the value is for another key.
+    pub fn get_current(
+        &mut self,
+        ctx: &egui::Context,
+        key: &K,
+        compute: impl FnOnce(&Progress) -> Result<V, Cancelled> + Send + 'static,
+    ) -> Option<&V> {
+        self.get(ctx, key, compute);
+        self.value.as_ref().filter(|(known, _)| known == key).map(|(_, value)| value)
     }
 
     /// The value for `key`, made at once when it is not there.
@@ -44,16 +77,24 @@ impl<K: Clone + PartialEq, V: Send + 'static> Background<K, V> {
         &self.value.insert(known.unwrap_or_else(|| (key.clone(), compute()))).1
     }
 
-    fn start(&mut self, ctx: &egui::Context, key: &K, compute: impl FnOnce() -> V + Send + 'static) {
+    fn start(
+        &mut self,
+        ctx: &egui::Context,
+        key: &K,
+        compute: impl FnOnce(&Progress) -> Result<V, Cancelled> + Send + 'static,
+    ) {
         let (send, receiver) = channel();
-        let ctx = ctx.clone();
+        let (ctx, progress) = (ctx.clone(), Progress::default());
+        let shared = progress.clone();
         let started = std::thread::Builder::new().name("derive a view".to_owned()).spawn(move || {
-            // The receiver is gone when a newer request came.
-            drop(send.send(compute()));
+            if let Ok(value) = compute(&shared) {
+                // The receiver is gone when a newer request came.
+                drop(send.send(value));
+            }
             ctx.request_repaint();
         });
         if started.is_ok() {
-            self.pending = Some((key.clone(), receiver));
+            self.pending = Some(Pending { key: key.clone(), progress, receiver });
         }
     }
 }

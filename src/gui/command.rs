@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::base::ids::DumpIdx;
 use crate::jobs::JobId;
 use crate::present::series_plot::Axis;
+use crate::present::traces::leading::SkipRules;
 use crate::present::uses::Division;
 
 use super::selection::Item;
@@ -37,6 +38,7 @@ pub enum Command {
     SetDivision(Division),
     SetAxis(Axis),
     SetScale(Scale),
+    SetSkipRules(SkipRules),
     SetTheme(ThemeChoice),
     SetTextSize(f32),
     CopyText(String),

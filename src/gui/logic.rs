@@ -226,6 +226,7 @@ impl App {
             }
             Command::OpenSample => {
                 let folder = self.options.sample_folder.clone();
+                self.jobs.cancel_all();
                 self.jobs.start("opening the sample series", move |progress| open_sample(&folder, progress));
             }
             Command::AskForFiles => self.dialogs.ask_for_files(ctx),
@@ -270,6 +271,7 @@ impl App {
             Command::SetDivision(_)
             | Command::SetAxis(_)
             | Command::SetScale(_)
+            | Command::SetSkipRules(_)
             | Command::SetTheme(_)
             | Command::SetTextSize(_) => self.apply_setting(ctx, &command),
         }
@@ -280,6 +282,7 @@ impl App {
             Command::SetDivision(division) => self.settings.division = *division,
             Command::SetAxis(axis) => self.settings.axis = *axis,
             Command::SetScale(scale) => self.settings.scale = *scale,
+            Command::SetSkipRules(rules) => self.settings.skip_rules.clone_from(rules),
             Command::SetTheme(choice) => {
                 self.settings.theme = *choice;
                 theme::install(ctx, *choice);

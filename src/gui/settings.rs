@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::present::series_plot::Axis;
+use crate::present::traces::leading::SkipRules;
 use crate::present::uses::Division;
 
 /// Raised when a field changes its meaning.
@@ -42,6 +43,8 @@ pub struct Settings {
     pub division: Division,
     pub axis: Axis,
     pub scale: Scale,
+    /// Which frames are passed over to find the one that leads a stack.
+    pub skip_rules: SkipRules,
     /// What was opened, the newest first; each entry is the files and folders of one series.
     pub recent: Vec<Vec<PathBuf>>,
 }
@@ -56,6 +59,7 @@ impl Default for Settings {
             division: Division::default(),
             axis: Axis::default(),
             scale: Scale::default(),
+            skip_rules: SkipRules::default(),
             recent: Vec::new(),
         }
     }

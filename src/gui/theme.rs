@@ -52,6 +52,21 @@ impl Theme {
         if self.is_dark { mix(base, Color32::WHITE, 0.12) } else { mix(base, Color32::BLACK, 0.08) }
     }
 
+    /// A rectangle of a flame graph, and the text on it: the more it grew, the warmer. -1 all gone, 1 all new.
+    pub fn flame(&self, growth: f32) -> (Color32, Color32) {
+        let neutral = mix(self.banner, self.text, 0.08);
+        let share = growth.clamp(-1.0, 1.0);
+        let goal = if share < 0.0 { self.shrink } else { self.growth };
+        let fill = mix(neutral, goal, share.abs() * 0.72);
+        let [r, g, b, _] = fill.to_array().map(f32::from);
+        // Perceived brightness: the text takes the side that is farther away.
+        let brightness = 0.3 * r + 0.59 * g + 0.11 * b;
+        (
+            fill,
+            if brightness > 128.0 { Color32::from_rgb(0x10, 0x14, 0x1a) } else { Color32::from_rgb(0xf4, 0xf6, 0xf9) },
+        )
+    }
+
     pub fn tone(&self, tone: Tone) -> Color32 {
         match tone {
             Tone::Normal | Tone::Use(_) => self.text,

@@ -127,6 +127,9 @@ fn every_tab_shows_something() {
             None if tab == Tab::Overview => {
                 harness.get_by_label("From dump 1 to dump 6");
             }
+            None if tab == Tab::Traces => {
+                harness.get_by_label("With a frame");
+            }
             None => {
                 harness.get_by_label("Filter");
             }
@@ -258,7 +261,7 @@ fn from_the_database_region_to_its_stacks() {
     harness.get_by_label("Show its stacks").click();
     harness.run_steps(4);
     harness.get_by_label_contains("148,863 entries, 20 unique stacks");
-    harness.get_by_label("20 of 20 rows");
+    wait_for(&mut harness, "20 of 20 rows");
     harness.get_by_label("00000001`3fcc1015 AllocFree!foo20+0x15");
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eframe::egui::Ui;
 
 use crate::gui::ctx::ViewCtx;
-use crate::gui::widgets::table::{TableOptions, TableState, model_key, table_ui};
+use crate::gui::widgets::table::{Bar, TableOptions, TableState, model_key, table_ui};
 use crate::present::log::{LogEntry, LogTable};
 use crate::present::table::TableModel;
 
@@ -36,7 +36,8 @@ pub fn log_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut LogState, messages: &[
     let options = TableOptions {
         id: "log",
         model_key: model_key(&(generation, message_count)),
-        has_bar: true,
+        bar: Bar::Filter,
+        is_sortable: true,
         selected_row: None,
         reveal_selected: false,
     };

@@ -15,7 +15,7 @@ use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
 use crate::gui::tab::Tab;
 use crate::gui::widgets::strip::{StripState, strip_ui};
-use crate::gui::widgets::table::{TableOptions, TableState, model_key, table_ui};
+use crate::gui::widgets::table::{Bar, TableOptions, TableState, model_key, table_ui};
 use crate::present::allocations::{AllocationTable, FIRST_SORT, fate_name};
 use crate::present::regions::{RegionTable, windbg_line};
 use crate::present::strip::{Stripe, StripeKind, stripes};
@@ -140,7 +140,8 @@ fn one_dump_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut RegionsState, dump: D
     let options = TableOptions {
         id: "regions",
         model_key: model_key(&(generation, dump)),
-        has_bar: true,
+        bar: Bar::Filter,
+        is_sortable: true,
         selected_row,
         reveal_selected: ctx.session.selected != state.seen && selected_row.is_some(),
     };
@@ -196,7 +197,7 @@ fn difference_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut RegionsState) {
     });
     let (Some((from_dump, to_dump)), Some((from, to))) = (ends, snapshots) else { return };
     let key = (generation, from_dump, to_dump);
-    let made = state.change_model.get(ui.ctx(), &key, move || Arc::new(AllocationTable::new(from, to)));
+    let made = state.change_model.get(ui.ctx(), &key, move |_| Ok(Arc::new(AllocationTable::new(from, to))));
     let Some(table) = made.map(Arc::clone) else {
         ui.weak("Comparing…");
         return;
@@ -206,7 +207,8 @@ fn difference_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut RegionsState) {
     let options = TableOptions {
         id: "changes",
         model_key: model_key(&key),
-        has_bar: true,
+        bar: Bar::Filter,
+        is_sortable: true,
         selected_row: None,
         reveal_selected: false,
     };

@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use eframe::egui::{self, Align as EguiAlign, Event, Key, Label, Layout, Modifiers, RichText, Sense, TextEdit, Ui};
+use eframe::egui::{
+    self, Align as EguiAlign, Event, Key, Label, Layout, Modifiers, RichText, Sense, Stroke, TextEdit, Ui,
+};
 use egui_extras::{Column as EguiColumn, TableBuilder};
 
 use crate::base::units::grouped;
 use crate::gui::background::Background;
 use crate::gui::theme::Theme;
 use crate::present::table::{Align, Cell, Sort, TableModel, Tone, arrange, to_csv, to_tsv};
+use crate::present::value::{ABSENT_TEXT, Value};
 
 /// Shorter tables are arranged in the frame that asks; that is quicker than a thread and never a frame late.
 const MOST_ROWS_AT_ONCE: usize = 1000;
@@ -42,6 +45,13 @@ pub fn model_key(made_from: &impl Hash) -> u64 {
 }
 
 impl TableState {
+    /// Shows only rows with these words, as if they were typed.
+    pub fn set_filter(&mut self, filter: &str) {
+        if self.filter != filter {
+            filter.clone_into(&mut self.filter);
+        }
+    }
+
     /// A table that begins sorted.
     pub fn sorted(sort: Sort) -> Self {
         Self { sort: Some(sort), ..Self::default() }
@@ -55,13 +65,24 @@ struct ArrangeKey {
     sort: Option<Sort>,
 }
 
+/// What stands above a table. A table with a bar is the one of its page, and takes the keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bar {
+    None,
+    /// Count, copy and save.
+    Rows,
+    /// These and a filter.
+    Filter,
+}
+
 /// What a table is called, and how it behaves.
 pub struct TableOptions<'a> {
     pub id: &'a str,
     /// Changes when the model's rows do; see [`model_key`].
     pub model_key: u64,
-    /// A line with filter, count, copy and save above the table; it also takes keys.
-    pub has_bar: bool,
+    pub bar: Bar,
+    /// Whether a click on a column's head sorts.
+    pub is_sortable: bool,
     /// The row that the shared selection means.
     pub selected_row: Option<usize>,
     /// Scroll to the selected row now.
@@ -73,6 +94,9 @@ pub struct TableOptions<'a> {
 pub struct TableOutput {
     pub clicked: Option<usize>,
     pub double_clicked: Option<usize>,
+    /// The row that stood under the cursor when Right or Left was pressed.
+    pub opened: Option<usize>,
+    pub closed: Option<usize>,
     /// Text for the clipboard.
     pub copied: Option<String>,
     /// CSV to save.
@@ -131,9 +155,11 @@ pub fn table_ui(
     }
     let TableState { filter, sort, arranged, chosen, cursor, scroll_to, .. } = state;
     let key_of = |filter: &str, sort| ArrangeKey { model: options.model_key, filter: filter.trim().to_owned(), sort };
-    let rows = if options.has_bar {
+    let rows = if options.bar != Bar::None {
         ui.horizontal(|ui| {
-            filter_ui(ui, filter, options.id);
+            if options.bar == Bar::Filter {
+                filter_ui(ui, filter, options.id);
+            }
             let rows = arranged_rows(ui.ctx(), model, arranged, &key_of(filter, *sort));
             bar_ui(ui, model, &rows, chosen, &mut output);
             rows
@@ -147,7 +173,7 @@ pub fn table_ui(
         *cursor = *scroll_to;
     }
     // Of several short tables on one page, the keys are for the one under the pointer.
-    let takes_keys = options.has_bar || ui.rect_contains_pointer(ui.available_rect_before_wrap());
+    let takes_keys = options.bar != Bar::None || ui.rect_contains_pointer(ui.available_rect_before_wrap());
     if takes_keys && !ui.ctx().text_edit_focused() {
         keys_ui(ui, &rows, chosen, cursor, scroll_to, &mut output);
         if copy_asked(ui) {
@@ -188,7 +214,7 @@ fn arranged_rows<'a>(
         return Rows::Some(arranged.get_now(key, || arrange(model.as_ref(), &key.filter, key.sort)));
     }
     let (model, filter, sort) = (Arc::clone(model), key.filter.clone(), key.sort);
-    match arranged.get(ctx, key, move || arrange(model.as_ref(), &filter, sort)) {
+    match arranged.get(ctx, key, move |_| Ok(arrange(model.as_ref(), &filter, sort))) {
         // Rows of an older model may be more than there are now; cells outside are absent.
         Some(rows) => Rows::Some(rows),
         None => Rows::All(count),
@@ -261,6 +287,11 @@ fn keys_ui(
     if ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Enter)) {
         output.double_clicked = cursor.and_then(|at| rows.get(at));
     }
+    for (key, row) in [(Key::ArrowRight, &mut output.opened), (Key::ArrowLeft, &mut output.closed)] {
+        if ui.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
+            *row = cursor.and_then(|at| rows.get(at));
+        }
+    }
 }
 
 struct TableArea<'a> {
@@ -288,7 +319,7 @@ impl TableArea<'_> {
                 .id_salt(options.id)
                 .striped(true)
                 .sense(Sense::click())
-                .auto_shrink([false, !options.has_bar])
+                .auto_shrink([false, options.bar == Bar::None])
                 .cell_layout(Layout::left_to_right(EguiAlign::Center));
             for column in self.model.columns() {
                 let width = f32::from(column.width_chars) * CHAR_WIDTH + CELL_PADDING;
@@ -299,7 +330,7 @@ impl TableArea<'_> {
             }
             let table = builder.header(ROW_HEIGHT + 4.0, |mut head| {
                 for (index, column) in self.model.columns().iter().enumerate() {
-                    head.col(|ui| head_ui(ui, index, column, sort));
+                    head.col(|ui| head_ui(ui, index, column, sort, options.is_sortable));
                 }
             });
             table.body(|body| {
@@ -326,6 +357,10 @@ impl TableArea<'_> {
 
     fn cell_ui(&self, ui: &mut Ui, row: usize, column: usize) {
         let Cell { value, tone } = self.model.cell(row, column);
+        if let Value::Trend(points) = &value {
+            sparkline_ui(ui, self.theme, points);
+            return;
+        }
         let text = RichText::new(value.display()).color(self.theme.tone(tone));
         let is_right = self.model.columns().get(column).is_some_and(|column| column.align == Align::Right);
         let text = if value.is_number() { text.monospace() } else { text };
@@ -341,6 +376,31 @@ impl TableArea<'_> {
         }
         ui.add(label);
     }
+}
+
+/// A line through the points, from 0 up; what is not known is a gap.
+fn sparkline_ui(ui: &mut Ui, theme: &Theme, points: &[Option<u64>]) {
+    let (rect, response) = ui.allocate_exact_size(ui.available_size(), Sense::hover());
+    let area = rect.shrink2(egui::vec2(2.0, 4.0));
+    let most = points.iter().flatten().copied().max().unwrap_or(0).max(1) as f32;
+    let steps = points.len().saturating_sub(1).max(1) as f32;
+    let place = |index: usize, value: u64| {
+        egui::pos2(
+            area.left() + area.width() * index as f32 / steps,
+            area.bottom() - area.height() * value as f32 / most,
+        )
+    };
+    let stroke = Stroke::new(1.5, theme.accent);
+    for (index, pair) in points.windows(2).enumerate() {
+        if let [Some(before), Some(after)] = pair {
+            ui.painter().line_segment([place(index, *before), place(index + 1, *after)], stroke);
+        }
+    }
+    if let Some((index, value)) = points.iter().enumerate().filter_map(|(index, p)| Some((index, (*p)?))).next_back() {
+        ui.painter().circle_filled(place(index, value), 2.0, theme.accent);
+    }
+    let texts: Vec<String> = points.iter().map(|point| point.map_or_else(|| ABSENT_TEXT.to_owned(), grouped)).collect();
+    response.on_hover_text(texts.join("  "));
 }
 
 /// A click chooses one row, with Ctrl one more or less, with Shift all up to it.
@@ -362,7 +422,13 @@ fn choose(chosen: &mut BTreeSet<usize>, row: usize, modifiers: Modifiers) {
 }
 
 /// A column's head: a click sorts ascending, then descending, then not at all.
-fn head_ui(ui: &mut Ui, index: usize, column: &crate::present::table::Column, sort: &mut Option<Sort>) {
+fn head_ui(
+    ui: &mut Ui,
+    index: usize,
+    column: &crate::present::table::Column,
+    sort: &mut Option<Sort>,
+    is_sortable: bool,
+) {
     let mark = match sort {
         Some(Sort { column, descending: false }) if *column == index => " ↑",
         Some(Sort { column, descending: true }) if *column == index => " ↓",
@@ -377,7 +443,7 @@ fn head_ui(ui: &mut Ui, index: usize, column: &crate::present::table::Column, so
         .with_layout(layout, |ui| ui.add(Label::new(text).selectable(false).truncate().sense(Sense::click())))
         .inner
         .on_hover_text(column.hint);
-    if response.clicked() {
+    if response.clicked() && is_sortable {
         *sort = match *sort {
             Some(Sort { column, descending: false }) if column == index => Some(Sort { column, descending: true }),
             Some(Sort { column, descending: true }) if column == index => None,

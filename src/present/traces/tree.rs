@@ -46,6 +46,7 @@ pub struct TreeTable {
     pub tree: Arc<CallTree>,
     symbols: Arc<SymbolTable>,
     measure: Measure,
+    columns: Vec<Column>,
     rows: Vec<TreeRow>,
     total: Weight,
 }
@@ -55,20 +56,18 @@ const MOST_ROWS: usize = 100_000;
 /// A tree is first shown open as far as so many rows go.
 const FIRST_ROWS: usize = 60;
 /// And only where a node has at least this share of all.
-const FIRST_SHARE: f64 = 0.02;
+const FIRST_SHARE: f64 = 0.1;
 
-const COLUMNS: [Column; 5] = [
-    Column { title: "function", align: Align::Left, width_chars: 64, hint: "Enter, Left and Right open and close" },
-    Column {
-        title: "amount",
-        align: Align::Right,
-        width_chars: 12,
-        hint: "In the second dump, callees and callers included",
-    },
-    Column { title: "share", align: Align::Right, width_chars: 8, hint: "Of all stacks shown, in the second dump" },
-    Column { title: "growth", align: Align::Right, width_chars: 12, hint: "In the second dump less that in the first" },
-    Column { title: "stacks", align: Align::Right, width_chars: 9, hint: "Different stacks that go through here" },
-];
+fn columns(measure: Measure) -> Vec<Column> {
+    let column = |title, align, width_chars, hint| Column { title, align, width_chars, hint };
+    vec![
+        column("function", Align::Left, 64, "Enter, Left and Right open and close"),
+        column(measure_name(measure), Align::Right, 13, "In the second dump, with all that lies below"),
+        column("share", Align::Right, 8, "Of all stacks shown, in the second dump"),
+        column("growth", Align::Right, 12, "In the second dump less that in the first"),
+        column("stacks", Align::Right, 9, "Different stacks that go through here"),
+    ]
+}
 
 impl TreeTable {
     /// The rows that are in sight when the nodes with these path hashes are open.
@@ -89,7 +88,7 @@ impl TreeTable {
             }
             rows.push(TreeRow { node, is_open, has_children });
         }
-        Self { tree, symbols, measure, rows, total }
+        Self { tree, symbols, measure, columns: columns(measure), rows, total }
     }
 
     pub fn row(&self, row: usize) -> Option<&TreeRow> {
@@ -133,7 +132,7 @@ fn by_weight(tree: &CallTree, mut nodes: Vec<Node>) -> Vec<Node> {
 
 impl TableModel for TreeTable {
     fn columns(&self) -> &[Column] {
-        &COLUMNS
+        &self.columns
     }
 
     fn row_count(&self) -> usize {
@@ -154,7 +153,7 @@ impl TableModel for TreeTable {
                     (true, true) => "▾ ",
                     (true, false) => "▸ ",
                 };
-                let indent = "  ".repeat(usize::from(node.level.saturating_sub(1)));
+                let indent = "    ".repeat(usize::from(node.level.saturating_sub(1)));
                 Cell::new(Value::Text(format!("{indent}{mark}{}", node_text(&self.tree, &self.symbols, node))))
             }
             1 => Cell::new(amount(weight.to)),

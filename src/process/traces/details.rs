@@ -61,6 +61,15 @@ pub fn entry_at(memory: &dyn ReadMemory, header: &StoreHeader, va: Va) -> Option
     }
 }
 
+/// The entry that `va` lies in; `None` when there is none, or not in the dump.
+pub fn entry_around(memory: &dyn ReadMemory, header: &StoreHeader, va: Va) -> Option<Entry> {
+    // So far before it that the walk has found its step when it comes there.
+    let start = Va(va.0.saturating_sub(MAX_BLOCK_BYTES.saturating_mul(16)));
+    let range = VaRange::new(start, va.checked_add(1)?)?;
+    let holds = |entry: &Entry| entry.va.checked_add(entry.size_bytes).is_some_and(|end| entry.va <= va && va < end);
+    entries_in(memory, header, range).find(holds)
+}
+
 /// Entries that begin in `range`, in order. In the midst of an entry it begins with the next one.
 pub fn entries_in<'m>(
     memory: &'m dyn ReadMemory,

@@ -12,7 +12,7 @@ use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
 use crate::gui::settings::Scale;
-use crate::gui::widgets::table::{TableOptions, TableState, table_ui};
+use crate::gui::widgets::table::{Bar, TableOptions, TableState, table_ui};
 use crate::present::dumps::DumpTable;
 use crate::present::headline::{equal_size_lines, headline};
 use crate::present::series_plot::{Axis, SeriesPlot, series_plot};
@@ -218,7 +218,8 @@ fn side_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, side: &mut Side, uses: &mut TableStat
     let options = TableOptions {
         id: "uses",
         model_key: derived.number,
-        has_bar: false,
+        bar: Bar::None,
+        is_sortable: true,
         selected_row: None,
         reveal_selected: false,
     };
@@ -237,8 +238,14 @@ fn dumps_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TableState, derived: &De
         save_buttons_ui(ui, ctx, &derived.dumps, DUMPS_FILE);
     });
     let selected_row = ctx.session.dump().and_then(|dump| key.dumps.iter().position(|other| *other == dump));
-    let options =
-        TableOptions { id: "dumps", model_key: derived.number, has_bar: false, selected_row, reveal_selected: false };
+    let options = TableOptions {
+        id: "dumps",
+        model_key: derived.number,
+        bar: Bar::None,
+        is_sortable: true,
+        selected_row,
+        reveal_selected: false,
+    };
     let output = table_ui(ui, ctx.theme, &derived.dumps, state, &options);
     let (clicked, double_clicked) = (output.clicked, output.double_clicked);
     ctx.send_texts(output, || DUMPS_FILE.to_owned());

@@ -1,7 +1,8 @@
 //! Whole indexed databases of each generation and width.
 
 use super::super::{
-    FoundBy, Generation, Hints, StoreKind, UniqueStack, entries_in, entry_at, find_stores, unique_stacks_in,
+    FoundBy, Generation, Hints, StoreKind, UniqueStack, entries_in, entry_around, entry_at, find_stores,
+    unique_stacks_in,
 };
 use super::build_indexed::{Block, Database, Windows, Written};
 use super::{addresses, decode, find, only_store, range, stack};
@@ -119,6 +120,27 @@ fn region_has_its_own_stacks() {
     assert_eq!(unique.count(), 39);
     let all = unique_stacks_in(&written.memory, header, header.reserved, &Progress::default()).unwrap();
     assert_eq!(all.count(), decode(&written.memory, header).unique.count());
+}
+
+#[test]
+fn any_address_in_an_entry_leads_to_it() {
+    for (windows, pointer_bytes) in ALL {
+        let written = written(windows, pointer_bytes);
+        let header = &find(&written.memory, &[written.extent], &[])[0];
+        for (index, place) in written.places.iter().enumerate() {
+            let end = written.places.get(index + 1).copied().unwrap_or(written.next_free_lower);
+            for va in [*place, *place + 5, end - 1] {
+                let entry = entry_around(&written.memory, header, Va(va)).unwrap();
+                assert_eq!(
+                    (entry.va, entry.size_bytes),
+                    (Va(*place), end - place),
+                    "{windows:?} {pointer_bytes} {va:#x}"
+                );
+            }
+        }
+        assert_eq!(entry_around(&written.memory, header, Va(written.next_free_lower)), None);
+        assert_eq!(entry_around(&written.memory, header, written.extent.start), None);
+    }
 }
 
 #[test]
