@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::support::seeds::seeds;
 use crate::support::shared::bytes_of;
-use crate::support::store_seeds::{ENTRY_COUNT, LAYOUTS, RECORD_COUNT, database_seeds, log_seeds};
+use crate::support::store_seeds::{ENTRY_COUNT, LAYOUTS, RECORD_COUNT, WITHOUT_HEADER, database_seeds, log_seeds};
 
 const LARGEST_SEED_BYTES: usize = 20_000;
 
@@ -89,6 +89,15 @@ fn damaged_stores_have_what_is_left() {
     }
     let (record_count, _) = entries("heap_log", "damaged-records.bin");
     assert!((33..RECORD_COUNT).contains(&record_count), "{record_count} records");
+}
+
+#[test]
+fn entries_without_a_header_are_all_found() {
+    for (name, shape) in WITHOUT_HEADER {
+        let [store] = &stores_in("indexed_database", name)[..] else { panic!("{name}: one store") };
+        assert_eq!((store.header.found_by, store.header.width), (FoundBy::Records, shape.width), "{name}");
+        assert_eq!((store.entry_count, store.orphan_entry_count), (2 * ENTRY_COUNT, 2 * ENTRY_COUNT), "{name}");
+    }
 }
 
 #[test]

@@ -77,7 +77,24 @@ pub fn database_seeds() -> Vec<(&'static str, Vec<u8>)> {
     seeds.push(("pointer-variables.bin", pointer_variables().to_bytes()));
     seeds.push(("two-widths.bin", two_widths().to_bytes()));
     seeds.extend(damaged_databases());
+    seeds.extend(WITHOUT_HEADER.map(|(name, shape)| (name, without_header(shape).to_bytes())));
     seeds
+}
+
+/// The header overwritten, for each way in which entries read. Twice as many entries, so that enough lie behind the first
+/// page.
+pub const WITHOUT_HEADER: [(&str, DatabaseShape); 4] = [
+    ("without-header-seven-x64.bin", DatabaseShape::SEVEN_X64),
+    ("without-header-seven-x86.bin", DatabaseShape::SEVEN_X86),
+    ("without-header-xp-x64.bin", DatabaseShape::XP_X64),
+    ("without-header-xp-x86.bin", DatabaseShape::XP_X86),
+];
+
+fn without_header(shape: DatabaseShape) -> ProcessImage {
+    let mut encoded = encode(shape, 2 * ENTRY_COUNT);
+    let first = encoded.places[0].0;
+    put(&mut encoded, BASE, &vec![0xcc; (first - BASE) as usize]);
+    image(&encoded)
 }
 
 fn free_and_reused_blocks() -> EncodedDatabase {
