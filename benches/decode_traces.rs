@@ -24,20 +24,36 @@ const ROUNDS: usize = 11;
 const BASE: Va = Va(0x1_0000_0000);
 const TOP: Va = Va(0x7fff_0000_0000);
 
+/// A process of its own decodes one dump and says how much memory that took: what earlier runs left to the allocator
+/// would hide it.
+const MEMORY_OF: &str = "--memory-of";
+
+type Case = (&'static str, fn(&Path));
+
+const CASES: [Case; 5] = [
+    ("20 stacks, as in the case", |path| write_database(path, 20)),
+    ("10,000 stacks", |path| write_database(path, 10_000)),
+    ("100,000 stacks", |path| write_database(path, 100_000)),
+    ("all stacks different", |path| write_database(path, usize::MAX)),
+    ("heap log, all stacks different", write_heap_log),
+];
+
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let cases: [(&str, fn(&Path)); 5] = [
-        ("20 stacks, as in the case", |path| write_database(path, 20)),
-        ("10,000 stacks", |path| write_database(path, 10_000)),
-        ("100,000 stacks", |path| write_database(path, 100_000)),
-        ("all stacks different", |path| write_database(path, usize::MAX)),
-        ("heap log, all stacks different", write_heap_log),
-    ];
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, path] = arguments.as_slice()
+        && mode == MEMORY_OF
+    {
+        let peak = PeakMemory::watch();
+        decode(Path::new(path));
+        println!("{}", peak.end());
+        return;
+    }
+    let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
     println!(
         "{:<32} {:>8} {:>8} {:>8} {:>7} {:>10}",
         "1 GiB, median of 11", "entries", "dd", "decode", "ratio", "memory"
     );
-    for (name, write) in cases {
+    for (name, write) in CASES {
         if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
             measure(name, write);
         }
@@ -48,22 +64,23 @@ fn measure(name: &str, write: fn(&Path)) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("database.dmp");
     write(&path);
-    // Twice: into the page cache, and with all that a first run sets up.
-    for _ in 0..2 {
-        read_with_dd(&path);
-        decode(&path);
-    }
-    let peak = PeakMemory::watch();
+    // Into the page cache, and with all that a first run sets up.
+    read_with_dd(&path);
     let entry_count = decode(&path);
-    let memory_bytes = peak.end();
     // In turn, so that whatever else the machine does meets both alike.
     let (mut read, mut decoded): (Vec<Duration>, Vec<Duration>) =
         (0..ROUNDS).map(|_| (time(|| read_with_dd(&path)), time(|| decode(&path)))).unzip();
     read.sort_unstable();
     decoded.sort_unstable();
     let (read, decoded) = (read[ROUNDS / 2].as_secs_f64(), decoded[ROUNDS / 2].as_secs_f64());
-    let memory_mb = memory_bytes / (1 << 20);
+    let memory_mb = memory_of(&path) / (1 << 20);
     println!("{name:<32} {entry_count:>8} {read:>6.3} s {decoded:>6.3} s {:>7.2} {memory_mb:>7} MB", decoded / read);
+}
+
+fn memory_of(path: &Path) -> u64 {
+    let program = std::env::current_exe().expect("this program has a path");
+    let output = Command::new(program).arg(MEMORY_OF).arg(path).output().expect("it runs again");
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number of bytes")
 }
 
 fn time<T>(work: impl FnOnce() -> T) -> Duration {
@@ -152,14 +169,15 @@ impl PeakMemory {
     fn watch() -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&is_over);
-        let watcher = std::thread::spawn(move || {
+        let watch = move || {
             let mut peak = anonymous_bytes();
             while !seen.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(1));
                 peak = peak.max(anonymous_bytes());
             }
             peak
-        });
+        };
+        let watcher = std::thread::Builder::new().name("memory".to_owned()).spawn(watch).expect("a thread");
         Self { before_bytes: anonymous_bytes(), is_over, watcher }
     }
 

@@ -1,46 +1,139 @@
-//! Replays the seeds of fuzz/corpus/dump/, and holds them to the builders that make them.
+//! Replays the seeds of fuzz/corpus/, and holds them to the builders that make them.
 //!
-//! `DUMPTREND_WRITE_SEEDS=1 cargo test seeds` writes them again.
+//! `DUMPTREND_WRITE_SEEDS=1 cargo test fuzz_corpus` writes them again.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use dumptrend::analysis::fuzz::open_and_walk;
+use dumptrend::analysis::fuzz::{find_and_decode, open_and_walk};
+use dumptrend::process::traces::{FoundBy, StoreKind, TraceStore};
+use proptest::prelude::*;
 
 use crate::support::seeds::seeds;
 use crate::support::shared::bytes_of;
+use crate::support::store_seeds::{ENTRY_COUNT, LAYOUTS, RECORD_COUNT, WITHOUT_HEADER, database_seeds, log_seeds};
 
 const LARGEST_SEED_BYTES: usize = 20_000;
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/dump")
+type Seeds = Vec<(&'static str, Vec<u8>)>;
+
+/// Each target with the seeds that its folder must hold.
+fn corpora() -> [(&'static str, Seeds); 3] {
+    [("dump", seeds()), ("indexed_database", database_seeds()), ("heap_log", log_seeds())]
 }
 
-fn files() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder()).expect("the corpus is in the repository");
+fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
+}
+
+fn files(target: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder(target)).expect("the corpus is in the repository");
     entries.map(|entry| entry.expect("an entry").path()).collect()
 }
 
+fn stores_in(target: &str, seed: &str) -> Vec<TraceStore> {
+    find_and_decode(&bytes_of(&folder(target).join(seed)))
+}
+
 #[test]
-fn every_seed_is_survived() {
-    let opened: Vec<bool> = files().iter().map(|path| open_and_walk(&bytes_of(path))).collect();
+fn every_dump_is_survived() {
+    let opened: Vec<bool> = files("dump").iter().map(|path| open_and_walk(&bytes_of(path))).collect();
     assert!(opened.iter().filter(|is_dump| **is_dump).count() >= 15, "{} seeds", opened.len());
 }
 
 #[test]
-fn the_seeds_are_what_the_builders_make() {
-    let seeds = seeds();
-    if std::env::var_os("DUMPTREND_WRITE_SEEDS").is_some() {
-        std::fs::create_dir_all(folder()).expect("the folder is made");
-        for (name, file) in &seeds {
-            std::fs::write(folder().join(name), file).expect("the seed is written");
+fn every_store_is_survived() {
+    for (target, kind) in [("indexed_database", StoreKind::Indexed), ("heap_log", StoreKind::HeapLog)] {
+        for path in files(target) {
+            let stores = find_and_decode(&bytes_of(&path));
+            assert!(stores.iter().any(|store| store.header.kind == kind), "no store in {}", path.display());
         }
     }
-    let found: BTreeSet<PathBuf> = files().into_iter().collect();
-    for (name, file) in &seeds {
-        assert!(file.len() < LARGEST_SEED_BYTES, "{name} has {} bytes", file.len());
-        let path = folder().join(name);
-        assert!(found.contains(&path), "{name} is not there; write it with DUMPTREND_WRITE_SEEDS=1");
-        assert!(bytes_of(&path) == *file, "{name} is out of date; write it again with DUMPTREND_WRITE_SEEDS=1");
+}
+
+#[test]
+fn healthy_stores_are_whole() {
+    let is_proved = |store: &TraceStore| store.evidence.iter().all(|check| check.passed == Some(true));
+    for (name, _) in LAYOUTS {
+        let [store] = &stores_in("indexed_database", name)[..] else { panic!("{name}: one store") };
+        assert!(is_proved(store) && store.problems.is_empty(), "{name}: {:#?} {:?}", store.evidence, store.problems);
+        assert_eq!((store.entry_count, store.verified_entry_count), (ENTRY_COUNT, ENTRY_COUNT), "{name}");
+    }
+    for name in ["log-x64.bin", "log-x86.bin"] {
+        let [store] = &stores_in("heap_log", name)[..] else { panic!("{name}: one store") };
+        assert_eq!((store.entry_count, store.verified_entry_count), (RECORD_COUNT, RECORD_COUNT), "{name}");
+        assert_eq!(store.header.found_by, FoundBy::Structure, "{name}");
+    }
+}
+
+#[test]
+fn damaged_stores_have_what_is_left() {
+    let entries = |target: &str, name: &str| {
+        let [store] = &stores_in(target, name)[..] else { panic!("{name}: one store") };
+        (store.entry_count, store.free_entry_count)
+    };
+    for (name, expect) in [
+        ("free-and-reused-blocks.bin", (58, 2)),
+        ("damaged-middle.bin", (55, 0)),
+        ("hash-chain-circle.bin", (60, 0)),
+        ("lying-limits.bin", (60, 0)),
+        ("lying-counts.bin", (60, 0)),
+        ("lying-buckets.bin", (0, 0)),
+    ] {
+        assert_eq!(entries("indexed_database", name), expect, "{name}");
+    }
+    let (entry_count, _) = entries("indexed_database", "gap.bin");
+    assert!((80..110).contains(&entry_count), "{entry_count} of 150 entries");
+    for name in ["records-only-x64.bin", "records-only-x86.bin", "hash-is-no-sum.bin", "chain-circle.bin"] {
+        assert_eq!(entries("heap_log", name).0, RECORD_COUNT, "{name}");
+    }
+    let (record_count, _) = entries("heap_log", "damaged-records.bin");
+    assert!((33..RECORD_COUNT).contains(&record_count), "{record_count} records");
+}
+
+#[test]
+fn entries_without_a_header_are_all_found() {
+    for (name, shape) in WITHOUT_HEADER {
+        let [store] = &stores_in("indexed_database", name)[..] else { panic!("{name}: one store") };
+        assert_eq!((store.header.found_by, store.header.width), (FoundBy::Records, shape.width), "{name}");
+        assert_eq!((store.entry_count, store.orphan_entry_count), (2 * ENTRY_COUNT, 2 * ENTRY_COUNT), "{name}");
+    }
+}
+
+#[test]
+fn the_seeds_are_what_the_builders_make() {
+    for (target, seeds) in corpora() {
+        if std::env::var_os("DUMPTREND_WRITE_SEEDS").is_some() {
+            std::fs::create_dir_all(folder(target)).expect("the folder is made");
+            for (name, file) in &seeds {
+                std::fs::write(folder(target).join(name), file).expect("the seed is written");
+            }
+        }
+        let found: BTreeSet<PathBuf> = files(target).into_iter().collect();
+        for (name, file) in &seeds {
+            assert!(file.len() < LARGEST_SEED_BYTES, "{name} has {} bytes", file.len());
+            let path = folder(target).join(name);
+            assert!(found.contains(&path), "{name} is not there; write it with DUMPTREND_WRITE_SEEDS=1");
+            assert!(bytes_of(&path) == *file, "{name} is out of date; write it again with DUMPTREND_WRITE_SEEDS=1");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A little of what a fuzzer does, on each run of the tests.
+    #[test]
+    fn changed_seeds_are_survived(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+    ) {
+        let seeds = [database_seeds(), log_seeds()].concat();
+        let (_, mut bytes) = which.get(&seeds).clone();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        find_and_decode(&bytes);
     }
 }

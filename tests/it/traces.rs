@@ -10,10 +10,11 @@ use dumptrend::present::dps::{dps, dps_text};
 use dumptrend::present::traces::leading::{SkipRules, frame_text, leading_frame};
 use dumptrend::present::traces::{growth_lines, store_lines, stores_of};
 use dumptrend::process::regions::usage::Usage;
-use dumptrend::process::traces::{Health, StoreKind, TraceStore, entry_at};
+use dumptrend::process::traces::{FoundBy, Health, StoreKind, TraceStore, entry_at};
 use dumptrend::report::json::json_report;
 use dumptrend::sample::{SampleOptions, Variant};
 use serde_json::json;
+use std::io::{Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use crate::support::sample_series::{analyse, case_a, sample_series, write};
@@ -134,6 +135,39 @@ fn other_windows_have_their_stores() {
         let is_named = |va: Va| traces.symbols.name_of(va).is_some_and(|name| name.function.is_some());
         assert!((0..100.min(traces.stacks.len())).all(|stack| traces.stacks.frames(stack).all(is_named)));
     }
+}
+
+/// The last dump of the series with the first page of its database overwritten.
+#[test]
+fn dump_b_without_its_header_still_has_its_stacks() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let files = write(folder.path(), SampleOptions::default());
+    let path = files.last().expect("six dumps").clone();
+    let database = Va(0x1b_0000);
+    let memory = &sample_series().analysis.snapshots[5].dump.memory;
+    let range = memory.ranges().iter().find(|range| range.range.contains(database)).expect("in the dump");
+    let offset = range.offset.0 + (database.0 - range.range.start.0);
+    let mut file = std::fs::OpenOptions::new().write(true).open(&path).expect("the dump opens");
+    file.seek(SeekFrom::Start(offset)).expect("in the file");
+    file.write_all(&[0xcc; 0x1000]).expect("the page is overwritten");
+    drop(file);
+
+    let analysis = decoded(&analyse(&[path]));
+    let [store] = stores_of(&analysis, DumpIdx(0)).expect("decoded") else { panic!("one store") };
+    assert_eq!((store.header.base, store.header.found_by), (database, FoundBy::Records));
+    assert_eq!((store.entry_count, store.unique_stack_count, store.lost_bytes), (148_863, 20, 0));
+    assert_eq!((store.orphan_entry_count, store.saturated_entry_count), (148_863, 148_863));
+    let line = "stack trace database at 00000000`001b0000 (x64, found by records: 5 of 6 checks): 148,863 entries, 20 \
+                unique stacks, 100.0 % of the entries saturated; its header is damaged or not in the dump";
+    assert_eq!(store_lines(&analysis, DumpIdx(0)), [line]);
+    // Its memory is still known for what it is.
+    let totals = &analysis.snapshots[0].address_space.totals;
+    assert_eq!(totals.committed_bytes_of(Usage::StackTraceDatabase), Some(0x16d_c000 + 0x12_3000));
+    let report: serde_json::Value =
+        serde_json::from_str(&json_report(&Arc::new(analysis), None).expect("a report")).expect("valid JSON");
+    let store = &report["dumps"][0]["trace_stores"][0];
+    assert_eq!((&store["found_by"], &store["committed_bytes"]), (&json!("records"), &json!(0x16d_c000 + 0x12_3000)));
+    assert_eq!((&store["fill_percent"], &store["room_left_bytes"]), (&json!(null), &json!(null)));
 }
 
 #[test]

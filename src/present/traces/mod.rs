@@ -57,6 +57,9 @@ pub fn store_text(store: &TraceStore) -> String {
     if let Some(percent) = health.saturated_percent {
         text.push_str(&format!(", {percent:.1} % of the entries saturated"));
     }
+    if store.header.found_by == FoundBy::Records {
+        text.push_str("; its header is damaged or not in the dump");
+    }
     if let (Some(percent), Some(reserved)) = (health.fill_percent, health.reserved_bytes) {
         text.push_str(&format!("; {percent:.1} % of {} used", ByteSize(reserved)));
     }

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::base::addr::{PointerWidth, VaRange};
+use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::bytes;
 
 use super::frame_words::words;
@@ -26,6 +26,8 @@ pub(super) struct EntryRule {
     pub is_alignment_certain: bool,
     /// Entries from the first to NextFreeLowerMemory.
     pub area: VaRange,
+    /// Where a HashChain may lead: into the area. All of the allocation where no header says how far that reaches.
+    pub links: VaRange,
 }
 
 /// The fields of an entry, without its frames.
@@ -76,7 +78,7 @@ impl EntryRule {
         if end > self.area.end.0 {
             return Err(Fault::PastEnd);
         }
-        if entry.hash_chain != 0 && !self.may_begin_at(entry.hash_chain) {
+        if entry.hash_chain != 0 && !self.may_link_to(entry.hash_chain) {
             return Err(Fault::Link(entry.hash_chain));
         }
         if (bytes.len() as u64) < entry.block_bytes {
@@ -153,6 +155,20 @@ impl EntryRule {
         va >= self.area.start.0 && va < self.area.end.0 && va.wrapping_sub(self.area.start.0) & mask == 0
     }
 
+    /// Whether a HashChain may lead to `va`.
+    #[inline]
+    fn may_link_to(&self, va: u64) -> bool {
+        let mask = self.alignment.saturating_sub(1);
+        self.links.contains(Va(va)) && va.wrapping_sub(self.area.start.0) & mask == 0
+    }
+
+    /// The lowest place that a HashChain may lead to.
+    pub fn links_start(&self) -> Va {
+        let mask = self.alignment.saturating_sub(1);
+        let distance = self.area.start.0.saturating_sub(self.links.start.0) & !mask;
+        Va(self.area.start.0.saturating_sub(distance))
+    }
+
     /// The first place from `va` on where an entry can begin.
     pub fn next_place(&self, va: u64) -> u64 {
         let mask = self.alignment.saturating_sub(1);
@@ -187,7 +203,7 @@ impl EntryRule {
             // A free block's link is null or leads into the store; the rest is what the last stack left there.
             words(bytes.get(..self.link_end()).unwrap_or_default(), self.width)
                 .last()
-                .is_none_or(|link| link == 0 || (self.area.start.0..self.area.end.0).contains(&link))
+                .is_none_or(|link| link == 0 || self.links.contains(Va(link)))
         } else {
             words(self.frames(&entry, bytes), self.width).all(|frame| is_user_address(frame, self.width))
         };

@@ -1,4 +1,5 @@
-//! Finds the stores of a process: by ntdll's pointer variables where symbols gave their values, else by structure.
+//! Finds the stores of a process: by ntdll's pointer variables where symbols gave their values, else by structure, last by
+//! entries that no header leads to.
 //!
 //! Meant for 60,000 allocations and more: of most of them one line of the first page is looked at, and of those of 64 KiB
 //! the first pages.
@@ -12,6 +13,7 @@ use crate::base::progress::{Cancelled, Progress};
 
 use super::find_heap_log::find_heap_logs;
 use super::find_indexed::database_at;
+use super::find_orphans::find_orphans;
 use super::record::range_with;
 use super::{FoundBy, StoreHeader};
 
@@ -85,6 +87,9 @@ pub fn find_stores(
     databases.extend(by_structure);
     databases.sort_by_key(|found| found.base);
     let mut stores = without_overlap(databases, &mut problems);
+    let orphans = find_orphans(memory, &candidates, &modules, &stores, progress)?;
+    stores.extend(orphans);
+    stores.sort_by_key(|found| found.base);
     stores.extend(find_heap_logs(memory, &candidates, &modules, &hints, progress, &mut problems)?);
     Ok(Found { stores, problems })
 }

@@ -21,7 +21,7 @@ use super::{Check, FoundBy, IndexedCounts, StoreBody, StoreHeader, StoreKind};
 const HEADER_BYTES: u64 = 0x300;
 /// Windows 10 and 11 reserve 128 MB at most, and the documents of older versions know no maximum. More than this was
 /// not reserved by any of them.
-const MAX_RESERVED_BYTES: u64 = 16 << 30;
+pub(super) const MAX_RESERVED_BYTES: u64 = 16 << 30;
 /// Entries that are read to tell whether these are entries.
 const SAMPLE_COUNT: u64 = 48;
 /// Buckets whose first entry is looked at, of all that have one.
@@ -170,12 +170,14 @@ fn first_entry(
 ) -> Option<EntryRule> {
     let end = Va(fields.next_free_lower);
     let rule = |start: u64, alignment: u64| {
+        let area = VaRange::new(Va(start), end)?;
         Some(EntryRule {
             width: layout.width,
             blocks: layout.blocks,
             alignment,
             is_alignment_certain: layout.generation == Generation::Seven,
-            area: VaRange::new(Va(start), end)?,
+            area,
+            links: area,
         })
     };
     if layout.lower_memory_start.is_some() {

@@ -14,6 +14,7 @@ mod entry;
 mod find;
 mod find_heap_log;
 mod find_indexed;
+mod find_orphans;
 mod frame_words;
 mod hash_table;
 mod health;
@@ -54,7 +55,7 @@ pub enum FoundBy {
     /// ntdll's pointer variable, and then by structure too.
     Symbol,
     Structure,
-    /// Records of a heap log that no header was found for.
+    /// Records of a heap log, or entries of an indexed database, that no header was found for.
     Records,
 }
 
@@ -70,6 +71,10 @@ pub struct Check {
 impl Check {
     pub(self) fn new(text: impl Into<String>, passed: bool) -> Self {
         Self { text: text.into(), passed: Some(passed) }
+    }
+
+    pub(self) fn has_passed(&self) -> bool {
+        self.passed == Some(true)
     }
 }
 
@@ -98,9 +103,9 @@ pub struct IndexedCounts {
 pub struct StoreHeader {
     pub kind: StoreKind,
     pub width: PointerWidth,
-    /// Of an indexed database; the heap log's layout tells no version.
+    /// Of an indexed database. The heap log's layout tells no version, and entries without a header tell only XP's.
     pub generation: Option<Generation>,
-    /// Of the header; of the first zone where a log has no header.
+    /// Of the header; without one, of the allocation (indexed) or the first zone (heap log).
     pub base: Va,
     /// All of an indexed database; the header of a heap log, empty where none was found.
     pub reserved: VaRange,
@@ -108,7 +113,7 @@ pub struct StoreHeader {
     pub zones: Vec<VaRange>,
     pub found_by: FoundBy,
     pub evidence: Vec<Check>,
-    /// Of an indexed database.
+    /// Of an indexed database whose header was read.
     pub counts: Option<IndexedCounts>,
     pub(self) body: StoreBody,
 }
@@ -156,10 +161,10 @@ pub struct TraceStore {
     pub verified_entry_count: u64,
     /// Entries that the index array knows and the dump has not.
     pub missing_entry_count: u64,
-    /// Records of a heap log in zones that its header does not reach.
+    /// Records of a heap log in zones that its header does not reach; all entries of a database without a header.
     pub orphan_entry_count: u64,
     pub orphan_zones: Vec<VaRange>,
-    /// Memory of the store that the dump has (indexed: committed by its limits).
+    /// Memory of the store that the dump has (indexed: committed by its limits, where its header was read).
     pub committed_bytes: u64,
     /// Header, entries and pointers (indexed); records (heap log).
     pub used_bytes: u64,
@@ -183,7 +188,10 @@ pub fn decode_store(
     progress: &Progress,
 ) -> Result<(TraceStore, UniqueStacks), Cancelled> {
     match &header.body {
-        StoreBody::Indexed(body) => Ok(indexed_store::finish(header, body, indexed::decode(memory, body, progress)?)),
+        StoreBody::Indexed(body) => {
+            let totals = indexed::decode(memory, body, progress)?;
+            Ok(indexed_store::finish(memory, header, body, totals))
+        }
         StoreBody::HeapLog(body) => heap_log::decode(memory, header, body, progress),
     }
 }

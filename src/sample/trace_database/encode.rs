@@ -32,6 +32,7 @@ impl TraceDatabase {
         let first_entry_offset = self.shape.first_entry_offset(self.bucket_count);
         let mut lower = LeBytes::zeroed(usize::try_from(first_entry_offset).unwrap_or(usize::MAX));
         let mut upper = LeBytes::zeroed(self.entries.len() * pointer_bytes);
+        let mut places = Vec::with_capacity(self.entries.len());
 
         for (position, entry) in self.entries.iter().enumerate() {
             let va = Va(self.base.0 + lower.len() as u64);
@@ -39,6 +40,7 @@ impl TraceDatabase {
             let Some(bucket) = buckets.get_mut(stack.bucket) else { continue };
             self.push_entry(&mut lower, stack, bucket.newest, entry.use_count, position + 1);
             *bucket = Bucket { newest: va, entry_count: bucket.entry_count + 1 };
+            places.push(va);
             // Index 1 has the highest pointer.
             upper.put_pointer(self.shape.width, (self.entries.len() - 1 - position) * pointer_bytes, va);
         }
@@ -48,7 +50,7 @@ impl TraceDatabase {
             return Err(SampleError::DoesNotFit { what, needed_bytes, available_bytes: self.reserved_bytes });
         }
         self.put_header(&mut lower, upper.len(), &buckets);
-        Ok(EncodedDatabase { lower: lower.into_vec(), upper: upper.into_vec() })
+        Ok(EncodedDatabase { lower: lower.into_vec(), upper: upper.into_vec(), places })
     }
 
     fn prepare(&self, stack: &[Va]) -> PreparedStack {
@@ -74,7 +76,7 @@ impl TraceDatabase {
         let index = index as u32;
         match self.shape.generation {
             Generation::Xp => lower.push_u32(use_count),
-            Generation::Seven => {
+            Generation::Vista | Generation::Seven => {
                 lower.push_u32((use_count & super::SATURATED_COUNT) | stack.block_depth << 11 | (index >> 16) << 16)
             }
         };
@@ -143,6 +145,7 @@ mod tests {
         let first = 0x1_5f00;
         // Blocks of 32 bytes each for two frames and for one.
         assert_eq!(encoded.lower.len(), 0x1_5f60);
+        assert_eq!(encoded.places, [0, 0x20, 0x40].map(|at| Va(0x10_0000 + first + at)));
         assert_eq!(u64_at(&encoded.lower, first + 0x40), Some(0x10_0000 + first));
         assert_eq!(u64_at(&encoded.lower, first + 0x20), Some(0));
         assert_eq!(u16_at(&encoded.lower, first + 8), Some(0x0fff));
@@ -160,6 +163,16 @@ mod tests {
         assert_eq!(u32_at(&encoded.lower, first + 8), Some(2 << 16 | 1));
         assert_eq!(encoded.lower.len() as u64, first + 20 + 16 + 20);
         assert_eq!(u32_at(&encoded.lower, 0x60), Some(3));
+    }
+
+    #[test]
+    fn vista_has_the_entries_of_seven_and_buckets_without_locks() {
+        let encoded = database(DatabaseShape::VISTA_X64).encode().unwrap();
+        let first = 0x1d8 + 8 * 5569;
+        assert_eq!(u16_at(&encoded.lower, first + 8), Some(0x0fff));
+        assert_eq!(encoded.lower.len() as u64, first + 0x60);
+        assert_eq!(u64_at(&encoded.lower, 0x1d8 + 8 * (0xb002 % 5569)), Some(0x10_0000 + first + 0x40));
+        assert_eq!((u32_at(&encoded.lower, 0x1d0), u64_at(&encoded.lower, 0x78)), (Some(5569), Some(0)));
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct EncodedDatabase {
     pub lower: Vec<u8>,
     /// Up to the end of the reservation.
     pub upper: Vec<u8>,
+    /// Where each entry begins, oldest first.
+    pub places: Vec<Va>,
 }
 
 /// The largest count that an entry of Windows 7 and later can hold: 11 bits.

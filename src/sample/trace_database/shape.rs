@@ -1,7 +1,7 @@
 //! Where the fields of the database lie, for each Windows that the samples know.
 //!
 //! Source: offsets of `_STACK_TRACE_DATABASE` and `_RTL_STACK_TRACE_ENTRY` in public symbols of ntdll: Windows XP SP3 x86;
-//! Windows 7 SP1 x86 and x64, whose layout all later builds up to 22000 keep.
+//! Windows Vista x86 and x64; Windows 7 SP1 x86 and x64, whose layout all later builds up to 22000 keep.
 
 use crate::base::addr::PointerWidth;
 
@@ -10,6 +10,8 @@ use crate::base::addr::PointerWidth;
 pub enum Generation {
     /// Windows XP and Server 2003: whole counts, 16-bit indexes, blocks as long as their stack.
     Xp,
+    /// Windows Vista: the entries of Windows 7 behind a header of its own, whose buckets have no locks.
+    Vista,
     /// Windows 7 to 11: counts of 11 bits, block depths, 32-bit indexes.
     Seven,
 }
@@ -35,6 +37,9 @@ pub(super) struct HeaderPlaces {
 impl DatabaseShape {
     pub const SEVEN_X64: Self = Self { generation: Generation::Seven, width: PointerWidth::Bits64 };
     pub const SEVEN_X86: Self = Self { generation: Generation::Seven, width: PointerWidth::Bits32 };
+    pub const VISTA_X64: Self = Self { generation: Generation::Vista, width: PointerWidth::Bits64 };
+    pub const VISTA_X86: Self = Self { generation: Generation::Vista, width: PointerWidth::Bits32 };
+    pub const XP_X64: Self = Self { generation: Generation::Xp, width: PointerWidth::Bits64 };
     pub const XP_X86: Self = Self { generation: Generation::Xp, width: PointerWidth::Bits32 };
 
     pub(super) const fn header(self) -> HeaderPlaces {
@@ -52,6 +57,20 @@ impl DatabaseShape {
                 bucket_count: 0x178,
                 buckets: 0x17c,
                 bucket_bytes: 8,
+            },
+            (Generation::Vista, PointerWidth::Bits64) => HeaderPlaces {
+                commit_base: 0x88,
+                since_seven: None,
+                bucket_count: 0x1d0,
+                buckets: 0x1d8,
+                bucket_bytes: 8,
+            },
+            (Generation::Vista, PointerWidth::Bits32) => HeaderPlaces {
+                commit_base: 0x48,
+                since_seven: None,
+                bucket_count: 0xf8,
+                buckets: 0xfc,
+                bucket_bytes: 4,
             },
             (Generation::Xp, PointerWidth::Bits32) => HeaderPlaces {
                 commit_base: 0x48,
@@ -77,7 +96,8 @@ impl DatabaseShape {
         match (self.generation, self.width) {
             (Generation::Seven, PointerWidth::Bits64) => 16 * (bucket_count + 47),
             (Generation::Seven, PointerWidth::Bits32) => 8 * bucket_count + 396,
-            (Generation::Xp, _) => {
+            // That the first entry follows the last bucket at once is not confirmed.
+            (Generation::Xp | Generation::Vista, _) => {
                 let places = self.header();
                 (places.buckets + places.bucket_bytes * bucket_count as usize) as u64
             }
@@ -92,11 +112,12 @@ impl DatabaseShape {
         }
     }
 
-    /// How long the block of a stack of `depth` frames is. That XP does not round is not confirmed.
+    /// How long the block of a stack of `depth` frames is. That XP does not round, and that Vista rounds as Windows 7
+    /// does, is not confirmed.
     pub const fn entry_bytes(self, depth: u64) -> u64 {
         match (self.generation, self.width) {
-            (Generation::Seven, PointerWidth::Bits64) => (8 * depth + 31) & !15,
-            (Generation::Seven, PointerWidth::Bits32) => (4 * depth + 19) & !7,
+            (Generation::Vista | Generation::Seven, PointerWidth::Bits64) => (8 * depth + 31) & !15,
+            (Generation::Vista | Generation::Seven, PointerWidth::Bits32) => (4 * depth + 19) & !7,
             (Generation::Xp, width) => self.entry_header_bytes() + depth * width.bytes(),
         }
     }

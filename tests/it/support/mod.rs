@@ -4,8 +4,11 @@
 
 pub mod all_streams;
 pub mod build_dump;
+pub mod build_log;
 pub mod build_process;
 pub mod build_wow64;
+pub mod process_image;
 pub mod sample_series;
 pub mod seeds;
 pub mod shared;
+pub mod store_seeds;

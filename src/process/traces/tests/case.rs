@@ -91,6 +91,7 @@ fn rule(area_start: u64) -> EntryRule {
         alignment: 16,
         is_alignment_certain: true,
         area: range(area_start, 0x0188_bff0),
+        links: range(area_start, 0x0188_bff0),
     }
 }
 

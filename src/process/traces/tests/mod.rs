@@ -13,6 +13,7 @@ mod case;
 mod damage;
 mod heap_log;
 mod indexed;
+mod orphans;
 mod parts;
 
 use crate::base::addr::{Va, VaRange};

@@ -1,19 +1,24 @@
-//! One function for fuzz targets, and for the tests that replay their corpora: any bytes, through reader and snapshot.
+//! The way in for fuzz targets, and for the tests that replay their corpora: any bytes, through reader and snapshot, or
+//! through the decoders of the trace stores (`stores`).
 //!
 //! What must not happen: a panic, a hang, or memory in proportion to a number found in the bytes.
+
+mod process_image;
+mod stores;
+
+pub use stores::find_and_decode;
 
 use std::hint::black_box;
 use std::path::Path;
 
+use crate::analysis::series::allocations::allocations;
+use crate::analysis::series::equal_sizes::equal_sizes;
+use crate::analysis::series::traces::decode_series;
+use crate::analysis::snapshot::take_snapshot;
+use crate::analysis::snapshot::trace_entries::trace_entries;
 use crate::base::memory::ReadMemory;
 use crate::base::progress::Progress;
 use crate::input::dump;
-
-use super::series::allocations::allocations;
-use super::series::equal_sizes::equal_sizes;
-use super::series::traces::decode_series;
-use super::snapshot::take_snapshot;
-use super::snapshot::trace_entries::trace_entries;
 
 /// Reads `data` as a dump and touches what came of it: records, problems, regions with the memory they start with,
 /// allocations, trace stores. Whether it was a dump.

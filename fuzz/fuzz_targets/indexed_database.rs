@@ -1,0 +1,8 @@
+//! Any bytes, read as the memory of a process with an indexed stack trace database: fuzz/README.md has the format. What
+//! must not happen: a panic, a hang, memory in proportion to a number found in the bytes, or a result that contradicts
+//! itself.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    dumptrend::analysis::fuzz::find_and_decode(bytes);
+});
