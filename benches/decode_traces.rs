@@ -109,8 +109,8 @@ fn decode(path: &Path) -> u64 {
 /// The stack number `number`: 8 to 27 frames, as deep as in the case. No two numbers have the same.
 fn stack(number: u64) -> Vec<Va> {
     let frame = |level: u64| match level {
-        3 => 0x1_0000 + number % 4096 * 0x10,
-        4 => 0x2_0000 + number / 4096 * 0x10,
+        3 => 0x1_0000 + number % 4096 * 0x35,
+        4 => 0x8_0000 + number / 4096 * 0x4_2f47,
         _ => level * 0x40,
     };
     (0..8 + number % 20).map(|level| Va(0x7ff9_0000_0000 + frame(level))).collect()

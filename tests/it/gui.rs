@@ -334,3 +334,156 @@ fn a_dump_without_a_map_says_so_instead_of_showing_zeros() {
     harness.get_by_label_contains("This dump does not hold the map of the process's memory");
     harness.get_by_label_contains("there is nothing to plot");
 }
+
+/// The sample, on the Traces tab, in one of its views.
+fn traces_in(view: &str) -> (Window, tempfile::TempDir) {
+    let (mut harness, folder) = sample_window();
+    harness.key_press_modifiers(Modifiers::CTRL, Key::Num5);
+    harness.run_steps(3);
+    harness.get_by_label(view).click();
+    harness.run_steps(4);
+    (harness, folder)
+}
+
+#[test]
+fn two_keys_lead_from_the_plot_to_a_decoded_stack() {
+    let (mut harness, _folder) = sample_window();
+    harness.key_press_modifiers(Modifiers::CTRL, Key::Num5);
+    harness.run_steps(4);
+    wait_for(&mut harness, "20 of 20 rows");
+    harness.get_by_label("00000000`77891142 ntdll!RtlpAllocateHeap+0x33bd");
+    // Down to another stack, and into its memory.
+    harness.key_press(Key::ArrowDown);
+    harness.run_steps(3);
+    harness.key_press(Key::Enter);
+    harness.run_steps(4);
+    harness.get_by_label_contains("Entry at 00000000`001d");
+    harness.get_by_label_contains("2,996,224 rows");
+}
+
+#[test]
+fn the_table_tells_what_grew_and_that_the_database_is_full() {
+    let (mut harness, _folder) = traces_in("Table");
+    wait_for(&mut harness, "became full between dumps 5 and 6");
+    harness.get_by_label_contains("+144,447 entries, 100.0 % of them repeat 20 stacks");
+    harness.get_by_label_contains("100.0 % of the reservation is used");
+}
+
+#[test]
+fn stacks_are_filtered_by_any_of_their_frames() {
+    let (mut harness, _folder) = traces_in("Table");
+    harness.key_press_modifiers(Modifiers::CTRL, Key::F);
+    harness.run_steps(2);
+    harness.get_by_label("With a frame").type_text("foo15 malloc");
+    harness.run_steps(4);
+    harness.get_by_label("15 of 20 stacks");
+    harness.get_by_label("Without a frame").focus();
+    harness.run_steps(2);
+    harness.get_by_label("Without a frame").type_text("FOO3");
+    harness.run_steps(4);
+    harness.get_by_label("12 of 20 stacks");
+    harness.get_by_label("Clear").click();
+    harness.run_steps(4);
+    harness.get_by_label("20 stacks");
+}
+
+#[test]
+fn the_tree_opens_and_closes_by_keys() {
+    let (mut harness, _folder) = traces_in("Tree");
+    wait_for(&mut harness, "24 rows");
+    harness.get_by_label_contains("AllocFree!wmain");
+    for _ in 0..5 {
+        harness.key_press(Key::ArrowDown);
+        harness.run_steps(2);
+    }
+    harness.key_press(Key::ArrowRight);
+    harness.run_steps(3);
+    harness.get_by_label("25 rows");
+    harness.key_press(Key::ArrowLeft);
+    harness.run_steps(3);
+    harness.get_by_label("24 rows");
+    // Once more, and the parent closes.
+    harness.key_press(Key::ArrowLeft);
+    harness.run_steps(3);
+    harness.get_by_label("4 rows");
+    harness.get_by_label("callees first").click();
+    wait_for(&mut harness, "▾ ntdll!RtlpAllocateHeap");
+}
+
+#[test]
+fn a_click_zooms_into_the_flame_graph() {
+    let (mut harness, _folder) = traces_in("Flame");
+    wait_for(&mut harness, "AllocFree!wmain  148,863 entries (100.0 %), +144,447");
+    harness.get_by_label_contains("AllocFree!foo1  7,4").click();
+    harness.run_steps(2);
+    // The others are gone: one stack, in which each function stands once, fills the width.
+    for _ in 0..200 {
+        if harness.query_all_by_label_contains("AllocFree!foo10  ").count() == 1 {
+            break;
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+        harness.step();
+    }
+    assert_eq!(harness.query_all_by_label_contains("AllocFree!foo10  ").count(), 1);
+    harness.get_by_label("Whole graph").click();
+    for _ in 0..200 {
+        if harness.query_all_by_label_contains("AllocFree!foo10  ").count() == 10 {
+            return;
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+        harness.step();
+    }
+    panic!("the whole graph did not come back");
+}
+
+#[test]
+fn memory_is_listed_from_any_address() {
+    let (mut harness, _folder) = traces_in("dps");
+    harness.get_by_label("Go to address").focus();
+    harness.run_steps(2);
+    harness.get_by_label("Go to address").type_text("0188be50");
+    harness.key_press(Key::Enter);
+    harness.run_steps(4);
+    harness.get_by_label("Entry at 00000000`0188be50");
+    harness.get_by_label("2457d (148,861)");
+    harness.get_by_label("Copy entry as dps text").click();
+    let text = (0..4).find_map(|_| {
+        harness.step();
+        copied(&harness)
+    });
+    let text = text.expect("the entry was copied");
+    assert_eq!(text.lines().next(), Some("00000000`0188be50 00000000`0188b1d0"));
+    assert_eq!(text.lines().nth(2), Some("00000000`0188be60 00000000`77891142 ntdll!RtlpAllocateHeap+0x33bd"));
+    harness.get_by_label("Go to address").focus();
+    harness.run_steps(2);
+    harness.get_by_label("Go to address").type_text("5");
+    harness.key_press(Key::Enter);
+    harness.run_steps(4);
+    harness.get_by_label("no committed memory of dump 6 lies there");
+}
+
+#[test]
+fn which_frame_leads_a_stack_is_the_users_choice() {
+    let (mut harness, _folder) = traces_in("Table");
+    harness.get_by_label("Leading frame…").click();
+    harness.run_steps(3);
+    harness.get_by_label("Functions to pass over, one a line").focus();
+    harness.run_steps(2);
+    harness.key_press_modifiers(Modifiers::CTRL, Key::End);
+    harness.run_steps(2);
+    harness.get_by_label("Functions to pass over, one a line").type_text("\nfoo*");
+    harness.run_steps(2);
+    harness.get_by_label("Apply").click();
+    harness.run_steps(4);
+    assert!(harness.query_all_by_label("AllocFree!wmain+0x53").count() > 10, "the rows in sight");
+    assert!(harness.query_all_by_label("AllocFree!foo20+0x15").next().is_none(), "no stack is named by it any more");
+}
+
+#[test]
+fn opening_the_sample_ends_another_opening() {
+    let (mut harness, folder) = sample_window();
+    app(&harness).send(Command::Open(vec![folder.path().join("allocfree-1.dmp")]));
+    app(&harness).send(Command::OpenSample);
+    wait(&mut harness);
+    assert_eq!(app(&harness).session().analysis.snapshots.len(), 6, "the one asked for last is shown");
+}

@@ -175,6 +175,10 @@ pub fn table_ui(
     // Of several short tables on one page, the keys are for the one under the pointer.
     let takes_keys = options.bar != Bar::None || ui.rect_contains_pointer(ui.available_rect_before_wrap());
     if takes_keys && !ui.ctx().text_edit_focused() {
+        // Rows that came or went take the cursor away; what is selected brings it back.
+        if cursor.is_none() && ui.input(|input| !input.keys_down.is_empty()) {
+            *cursor = options.selected_row.and_then(|row| rows.position_of(row));
+        }
         keys_ui(ui, &rows, chosen, cursor, scroll_to, &mut output);
         if copy_asked(ui) {
             output.copied = Some(to_tsv(model.as_ref(), &chosen_rows(&rows, chosen)));
@@ -326,7 +330,9 @@ impl TableArea<'_> {
                 builder = builder.column(EguiColumn::initial(width).at_least(32.0).clip(true).resizable(true));
             }
             if let Some(position) = scroll_to {
-                builder = builder.scroll_to_row(position, None);
+                // What another view selected comes to the middle; keys move by as little as they can.
+                let align = self.options.reveal_selected.then_some(EguiAlign::Center);
+                builder = builder.scroll_to_row(position, align);
             }
             let table = builder.header(ROW_HEIGHT + 4.0, |mut head| {
                 for (index, column) in self.model.columns().iter().enumerate() {

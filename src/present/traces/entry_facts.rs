@@ -14,7 +14,7 @@ pub fn entry_facts(entry: &Entry, kind: StoreKind, width: PointerWidth) -> Vec<F
     let mut add = |name, value: Option<String>| facts.extend(value.map(|value| Fact { name, value }));
     let count = entry.use_count.map(|count| match (entry.is_free, entry.is_saturated) {
         (true, _) => "0: a free entry, ready for another stack".to_owned(),
-        (false, true) => format!("{} (7ff): stopped, at least so many uses", grouped(count)),
+        (false, true) => format!("{} (7ff): saturated", grouped(count)),
         (false, false) => grouped(count),
     });
     add("TraceCount", count);

@@ -43,7 +43,7 @@ const COLUMNS: [Column; 10] = [
     Column {
         title: "#",
         align: Align::Right,
-        width_chars: 4,
+        width_chars: 7,
         hint: "Number of the stack, by entries in the last dump",
     },
     Column {

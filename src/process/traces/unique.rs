@@ -253,7 +253,7 @@ pub(super) struct Collector<'a> {
     totals: Vec<Totals>,
     /// By our own hash, which no dump can aim at.
     table: Table,
-    /// Position + 1 of the last stack with this sum, by the low bits of the sum. Most entries are found here, for the
+    /// Position + 1 of the last stack with this sum, by the sum. Most entries are found here, for the
     /// price of an addition for each frame; where sums were made to collide, the table answers.
     recent: Vec<u32>,
     waiting: Vec<Waiting<'a>>,
@@ -284,7 +284,7 @@ impl<'a> Collector<'a> {
     }
 
     fn recent_slot(&self, sum: u32) -> usize {
-        sum as usize & self.recent.len().wrapping_sub(1)
+        spread(sum) & self.recent.len().wrapping_sub(1)
     }
 
     /// Counts what waits. Each loop does one step of all look-ups.
@@ -348,7 +348,7 @@ impl<'a> Collector<'a> {
         let mut recent = vec![0; wanted.max(FIRST_RECENT_COUNT)];
         let mask = recent.len().wrapping_sub(1);
         for (position, stack) in (1_u32..).zip(&self.stacks) {
-            if let Some(slot) = recent.get_mut(stack.sum as usize & mask) {
+            if let Some(slot) = recent.get_mut(spread(stack.sum) & mask) {
                 *slot = position;
             }
         }
@@ -397,6 +397,12 @@ impl<'a> Collector<'a> {
             self.shrink_to(class.mask);
         }
     }
+}
+
+/// Spreads sums over the slots: those of stacks that differ in one frame lie close together.
+fn spread(sum: u32) -> usize {
+    let product = u64::from(sum).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (product >> 40) as usize
 }
 
 impl Totals {

@@ -29,8 +29,7 @@ pub(super) fn flame_view_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesSt
         ui.weak("Joining the stacks…");
         return;
     };
-    let base = zoomed_path(&tree, &state.flame.zoom);
-    let is_zoomed = base.len() > 1;
+    let is_zoomed = !state.flame.zoom.is_empty();
     ui.horizontal(|ui| {
         let search = TextEdit::singleline(&mut state.flame.search).hint_text("Highlight…").desired_width(160.0);
         ui.add(search).widget_info(|| WidgetInfo::labeled(egui::Role::TextInput, true, "Highlight"));
@@ -39,15 +38,16 @@ pub(super) fn flame_view_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesSt
         }
         legend_ui(ui, ctx, shown);
     });
-    // Half a point is the narrowest that can be seen.
-    let least_share = 0.5 / f64::from(ui.available_width().max(100.0));
+    // One point is the narrowest that can be seen.
+    let least_share = 1.0 / f64::from(ui.available_width().max(100.0));
     let width_key = ui.available_width() as u32 / 64;
     let rects_key = (key, state.flame.zoom.clone(), width_key);
     let (tree_for_rects, symbols) = (Arc::clone(&tree), Arc::clone(&shown.naming.symbols));
-    let made = state
-        .flame
-        .rects
-        .get(ui.ctx(), &rects_key, move |_| Ok(Arc::new(flame_rects(&tree_for_rects, &symbols, &base, least_share))));
+    let zoom = state.flame.zoom.clone();
+    let made = state.flame.rects.get(ui.ctx(), &rects_key, move |_| {
+        let base = zoomed_path(&tree_for_rects, &zoom);
+        Ok(Arc::new(flame_rects(&tree_for_rects, &symbols, &base, least_share)))
+    });
     let Some(rects) = made.map(Arc::clone) else {
         ui.weak("Drawing…");
         return;

@@ -26,7 +26,7 @@ use super::{Mode, Scope, TracesState};
 const MOST_STORES: usize = 3;
 
 /// How full the stores of a dump are, and what they grew by.
-pub(super) fn header_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, from: DumpIdx, to: DumpIdx) {
+pub(super) fn header_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesState, from: DumpIdx, to: DumpIdx) {
     let stores = stores_of(&ctx.session.analysis, to).unwrap_or_default();
     for store in stores.iter().take(MOST_STORES) {
         store_ui(ui, ctx, to, store);
@@ -37,8 +37,11 @@ pub(super) fn header_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, from: DumpIdx, to: DumpI
     if stores.len() > MOST_STORES {
         ui.weak(format!("and {} more stores", stores.len() - MOST_STORES));
     }
-    for line in growth_lines(&ctx.session.analysis, from, to) {
-        let text = capitalised(&line);
+    let analysis = Arc::clone(&ctx.session.analysis);
+    let key = (ctx.session.generation, from, to);
+    let lines = state.growth.get_current(ui.ctx(), &key, move |_| Ok(growth_lines(&analysis, from, to)));
+    for line in lines.into_iter().flatten() {
+        let text = capitalised(line);
         ui.add(Label::new(RichText::new(format!("{text}.")).weak()).wrap());
     }
 }

@@ -36,6 +36,8 @@ pub struct TracesState {
     /// The stacks of one region.
     of_region: Background<(u64, DumpIdx, VaRange), Arc<SeriesStacks>>,
     rows: Background<RowsKey, Arc<Vec<u32>>>,
+    /// What the growth between two dumps consists of, in words.
+    growth: Background<(u64, DumpIdx, DumpIdx), Vec<String>>,
     naming: Option<(u64, Naming)>,
     stacks: stacks::StacksState,
     tree: tree::TreeState,
@@ -99,7 +101,7 @@ pub fn traces_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesState) {
     // A region is shown as its own dump has it.
     let to = scope.map_or(to, |scope| scope.dump);
     let from = if from < to { from } else { group.dumps.first().copied().unwrap_or(to) };
-    header::header_ui(ui, ctx, from, to);
+    header::header_ui(ui, ctx, state, from, to);
     header::mode_ui(ui, ctx, state, scope);
     let Some(interval) = StackInterval::new(group.dumps.clone(), from, to) else { return };
     let Some(stacks) = stacks_of(ui, ctx, state, &traces, scope) else {

@@ -1,6 +1,6 @@
 //! The window in which the rules for the leading frame are edited.
 
-use eframe::egui::{Align2, Context, TextEdit, Ui, WidgetInfo, Window};
+use eframe::egui::{Align2, Context, Role, TextEdit, Ui, WidgetInfo, Window};
 
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
@@ -64,5 +64,5 @@ pub(super) fn skip_rules_ui(ui_ctx: &Context, ctx: &ViewCtx<'_>, state: &mut Ski
 fn list_ui(ui: &mut Ui, title: &str, text: &mut String) {
     ui.strong(title);
     let response = ui.add(TextEdit::multiline(text).desired_rows(13).desired_width(f32::INFINITY));
-    response.widget_info(|| WidgetInfo::labeled(eframe::egui::Role::MultilineTextInput, true, title));
+    response.widget_info(|| WidgetInfo::labeled(Role::MultilineTextInput, true, format!("{title}, one a line")));
 }

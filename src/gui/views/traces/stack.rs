@@ -15,7 +15,11 @@ use super::{Shown, TracesState, go_to_memory};
 /// The selected stack: return addresses and their names, innermost first.
 pub(super) fn stack_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesState, shown: &Shown, stack: Option<usize>) {
     let Some(stack) = stack else {
-        ui.weak("Choose a stack to see its frames.");
+        ui.weak(if shown.rows.is_empty() {
+            "No stack passes the filter."
+        } else {
+            "Choose a stack to see its frames."
+        });
         return;
     };
     let first_entry = shown.stacks.counts(stack, shown.interval.to).map(|counts| counts.first_entry);
