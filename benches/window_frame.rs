@@ -42,7 +42,7 @@ fn main() {
         app.send(Command::Show(Tab::Traces));
     }
     window.run_steps(2);
-    println!("{:<10} {:>12} {:>12}", "view", "median", "longest");
+    println!("{:<10} {:>12} {:>12} {:>8}", "view", "median", "longest", "shapes");
     for view in ["Table", "Tree", "Flame", "dps"] {
         window.get_by_label(view).click();
         window.run_steps(2);
@@ -56,7 +56,8 @@ fn main() {
         window.run_steps(5);
         let mut times: Vec<Duration> = (0..FRAMES).map(|_| frame_time(&mut window)).collect();
         times.sort_unstable();
-        println!("{view:<10} {:>9.2} ms {:>9.2} ms", ms(times[FRAMES / 2]), ms(times[FRAMES - 1]));
+        let shape_count = window.output().shapes.len();
+        println!("{view:<10} {:>9.2} ms {:>9.2} ms {shape_count:>8}", ms(times[FRAMES / 2]), ms(times[FRAMES - 1]));
     }
 }
 

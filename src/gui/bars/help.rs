@@ -6,7 +6,7 @@ use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
 use crate::present::words::PROCDUMP_LINE;
 
-const KEYS: [(&str, &str); 14] = [
+const KEYS: [(&str, &str); 16] = [
     ("Ctrl+O, Ctrl+Shift+O", "open dumps, open a folder; or drop them on the window"),
     ("Ctrl while dropping", "add the files to the open series"),
     ("Ctrl+1 … Ctrl+9", "go to a tab"),
@@ -16,6 +16,8 @@ const KEYS: [(&str, &str); 14] = [
     ("Ctrl+F", "filter the table"),
     ("click on a column head", "sort; again the other way; again as it was"),
     ("Up, Down, Page Up, Page Down, Home, End", "move through the table"),
+    ("Enter, double-click", "go into a row: a region's stacks, a stack's memory, a branch of the tree"),
+    ("Left, Right", "close and open a branch of the tree"),
     ("Ctrl+A, Ctrl+C", "select all rows, copy them as a table"),
     ("wheel and drag over the address strip", "zoom into it; double-click shows all"),
     ("F5", "read the files again"),
