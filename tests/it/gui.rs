@@ -74,7 +74,7 @@ fn send(harness: &mut Window, command: Command) {
 }
 
 /// Frames until a text is on the screen: long tables are arranged on a thread.
-fn wait_for(harness: &mut Window, text: &str) {
+pub fn wait_for(harness: &mut Window, text: &str) {
     const MOST_POLLS: u32 = 500;
     for _ in 0..MOST_POLLS {
         if harness.query_all_by_label_contains(text).next().is_some() {

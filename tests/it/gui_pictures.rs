@@ -8,7 +8,9 @@ use dumptrend::gui::selection::Item;
 use dumptrend::gui::settings::ThemeChoice;
 use dumptrend::gui::tab::Tab;
 
-use crate::gui::{Window, sample_window, wait, window};
+use egui_kittest::kittest::Queryable;
+
+use crate::gui::{Window, sample_window, wait, wait_for, window};
 
 fn check(harness: &mut Window, commands: Vec<Command>, picture: &str) {
     for command in commands {
@@ -43,4 +45,17 @@ fn the_regions() {
     let region = Item::Region { dump: DumpIdx(5), start: Va(0x1b_0000) };
     let commands = vec![Command::SetTheme(ThemeChoice::Dark), Command::Show(Tab::Regions), Command::Select(region)];
     check(&mut harness, commands, "regions-dark");
+}
+
+#[test]
+fn the_flame_graph_in_the_light() {
+    let (mut harness, _folder) = sample_window();
+    let app = harness.state().as_ref().expect("made in the first frame");
+    app.send(Command::SetTheme(ThemeChoice::Light));
+    app.send(Command::Show(Tab::Traces));
+    wait(&mut harness);
+    harness.get_by_label("Flame").click();
+    wait_for(&mut harness, "AllocFree!wmain  148,863 entries");
+    wait_for(&mut harness, "became full between dumps 5 and 6");
+    check(&mut harness, Vec::new(), "flame-light");
 }

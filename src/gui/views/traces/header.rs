@@ -104,7 +104,8 @@ pub(super) fn mode_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesState, s
                 ctx.send(Command::Select(Item::Dump(scope.dump)));
             }
         } else {
-            ui.weak("All stores. Double-click a region of a store in the Regions tab to see its stacks alone.");
+            let hint = "All stores. Double-click a region of a store in the Regions tab to see its stacks alone.";
+            ui.add(Label::new(RichText::new(hint).weak()).truncate());
         }
     });
 }
@@ -140,11 +141,14 @@ pub(super) fn filter_ui(
                 ] {
                     ui.selectable_value(&mut state.direction, direction, name).on_hover_text(hint);
                 }
-                ComboBox::from_id_salt("measure").selected_text(measure_name(state.measure)).width(110.0).show_ui(ui, |ui| {
+                let name = measure_name(state.measure);
+                let chosen = ComboBox::from_id_salt("measure").selected_text(name).width(110.0).show_ui(ui, |ui| {
                     for measure in Measure::ALL {
                         ui.selectable_value(&mut state.measure, measure, measure_name(measure));
                     }
                 });
+                let label = format!("Amount: {name}");
+                chosen.response.widget_info(|| WidgetInfo::labeled(egui::Role::ComboBox, true, &label));
             }
             Mode::Table => {
                 let button = ui.small_button("Leading frame…");

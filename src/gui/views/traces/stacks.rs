@@ -33,7 +33,7 @@ struct Built {
 
 pub(super) fn stacks_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesState, shown: &Shown) {
     let built = build(state, shown);
-    let frames_width = (ui.available_width() * 0.4).clamp(200.0, 900.0);
+    let frames_width = (ui.available_width() * 0.37).clamp(200.0, 900.0);
     let selected = state.stacks.selected_stack;
     Panel::right("frames")
         .resizable(true)
