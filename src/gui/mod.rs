@@ -6,6 +6,7 @@
 pub mod app;
 mod background;
 mod bars;
+mod call_panels;
 pub mod command;
 mod ctx;
 mod dialogs;

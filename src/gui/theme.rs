@@ -67,9 +67,14 @@ impl Theme {
         )
     }
 
+    /// Behind a number: the more, the warmer; nothing for 0. Light enough for text on it.
+    pub fn heat(&self, heat: u8) -> Color32 {
+        self.growth.gamma_multiply(f32::from(heat) / 255.0 * 0.55)
+    }
+
     pub fn tone(&self, tone: Tone) -> Color32 {
         match tone {
-            Tone::Normal | Tone::Use(_) => self.text,
+            Tone::Normal | Tone::Heat(_) | Tone::Use(_) => self.text,
             Tone::Dim => self.dim,
             Tone::Growth => self.growth,
             Tone::Shrink => self.shrink,

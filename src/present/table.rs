@@ -1,5 +1,6 @@
 //! Tables: columns, cells, sorting and filtering, and rows as text for the clipboard.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use crate::process::regions::usage::Usage;
@@ -40,6 +41,8 @@ pub enum Tone {
     /// Less memory than before.
     Shrink,
     Warning,
+    /// How much of something there is, 0 to 255: a fill behind the text.
+    Heat(u8),
     /// The colour of a use, as a mark before the text.
     Use(Usage),
 }
@@ -69,6 +72,10 @@ impl Cell {
 pub trait TableModel: Send + Sync {
     fn columns(&self) -> &[Column];
     fn row_count(&self) -> usize;
+    /// A column's title; a table whose columns depend on the dumps says it here.
+    fn title(&self, column: usize) -> Cow<'_, str> {
+        Cow::Borrowed(self.columns().get(column).map_or("", |column| column.title))
+    }
     fn cell(&self, row: usize, column: usize) -> Cell;
 }
 
@@ -120,7 +127,7 @@ fn searchable(value: &Value) -> String {
 
 /// Rows as tab-separated text with a head line, as a spreadsheet takes it from the clipboard.
 pub fn to_tsv(model: &dyn TableModel, rows: &[usize]) -> String {
-    let titles: Vec<&str> = model.columns().iter().map(|column| column.title).collect();
+    let titles = titles(model);
     let mut text = titles.join("\t");
     for row in rows {
         text.push('\n');
@@ -135,7 +142,7 @@ pub fn to_tsv(model: &dyn TableModel, rows: &[usize]) -> String {
 /// apostrophe, because names in a dump are not to be trusted.
 pub fn to_csv(model: &dyn TableModel, rows: &[usize]) -> String {
     let mut text = String::new();
-    let titles: Vec<String> = model.columns().iter().map(|column| csv_field(column.title)).collect();
+    let titles: Vec<String> = titles(model).iter().map(|title| csv_field(title)).collect();
     text.push_str(&titles.join(","));
     text.push_str("\r\n");
     for row in rows {
@@ -154,6 +161,10 @@ pub fn to_csv(model: &dyn TableModel, rows: &[usize]) -> String {
     text
 }
 
+fn titles(model: &dyn TableModel) -> Vec<Cow<'_, str>> {
+    (0..model.columns().len()).map(|column| model.title(column)).collect()
+}
+
 fn csv_field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
@@ -168,9 +179,9 @@ pub fn to_text(model: &dyn TableModel, rows: &[usize]) -> String {
     let widths: Vec<usize> = columns
         .iter()
         .enumerate()
-        .map(|(index, column)| {
+        .map(|(index, _)| {
             let widest = cells.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count()).max();
-            widest.unwrap_or(0).max(column.title.chars().count())
+            widest.unwrap_or(0).max(model.title(index).chars().count())
         })
         .collect();
     let line = |texts: Vec<&str>| {
@@ -184,7 +195,8 @@ pub fn to_text(model: &dyn TableModel, rows: &[usize]) -> String {
             .collect();
         format!("  {}\n", padded.join("  ").trim_end())
     };
-    let mut text = line(columns.iter().map(|column| column.title).collect());
+    let titles = titles(model);
+    let mut text = line(titles.iter().map(Cow::as_ref).collect());
     for row in &cells {
         text.push_str(&line(row.iter().map(String::as_str).collect()));
     }

@@ -26,8 +26,36 @@ pub enum Value {
     Cpu {
         ns: u64,
     },
+    /// CPU time over time: how many cores were kept busy; and how the thread's stack compares with the dump before.
+    Cores {
+        cores: f64,
+        mark: StackMark,
+    },
     /// One number for each dump of a series; painted as a small line.
     Trend(Vec<Option<u64>>),
+}
+
+/// A thread's stack in a dump, as against the dump before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum StackMark {
+    /// One of the two is not known.
+    #[default]
+    Unknown,
+    Same,
+    Changed,
+    /// The thread is new.
+    New,
+}
+
+impl StackMark {
+    pub const fn glyph(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::Same => " =",
+            Self::Changed => " ≠",
+            Self::New => " +",
+        }
+    }
 }
 
 /// What stands for a value that is not known.
@@ -69,6 +97,7 @@ impl Value {
             Self::HexSize(bytes, width) => Va(*bytes).windbg(*width),
             Self::Time(time) => time.table_text(),
             Self::Cpu { ns } => CpuTime { ns: *ns }.to_string(),
+            Self::Cores { cores, mark } => format!("{cores:.2}{}", mark.glyph()),
             Self::Trend(points) => trend_text(points),
         }
     }
@@ -84,6 +113,7 @@ impl Value {
             Self::Address(va, _) => va.to_string(),
             Self::HexSize(bytes, _) => format!("{bytes:#x}"),
             Self::Time(time) => time.to_string(),
+            Self::Cores { cores, .. } => format!("{cores:.4}"),
             Self::Trend(points) => {
                 let texts: Vec<String> =
                     points.iter().map(|point| point.map(|point| point.to_string()).unwrap_or_default()).collect();
@@ -101,7 +131,7 @@ impl Value {
         Some(match self {
             Self::Count(n) | Self::Bytes(n) | Self::HexSize(n, _) | Self::Cpu { ns: n } => *n as f64,
             Self::BytesDelta(delta) | Self::CountDelta(delta) => *delta as f64,
-            Self::BytesPerHour(number) | Self::Percent(number) => *number,
+            Self::BytesPerHour(number) | Self::Percent(number) | Self::Cores { cores: number, .. } => *number,
             Self::Time(time) => time.unix_ns as f64,
             // By the step from the first to the last.
             Self::Trend(points) => match (points.iter().flatten().next(), points.iter().flatten().next_back()) {

@@ -285,10 +285,16 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
         baseline: baseline.map(|dump| dump.0 + 1),
         threads: thread_histories(&main_snapshots)
             .into_iter()
+            // A service may start thousands between two dumps.
+            .filter(|history| history.has_known_interval() || main_snapshots.len() < 2)
             .map(|history| ThreadSeries {
                 tid: history.tid,
                 created: history.created.map(|time| time.to_string()),
-                cpu_ns_per_interval: history.cpu_ns_per_interval,
+                cpu_ns_per_interval: history
+                    .cpu_per_interval
+                    .iter()
+                    .map(|spent| spent.map(|spent| spent.total_ns()))
+                    .collect(),
                 stack_changed: None,
             })
             .collect(),

@@ -143,7 +143,7 @@ fn the_thread_spins_in_some_intervals_only() {
             u64::try_from(between).expect("time goes on") / 1_000_000_000
         })
         .collect();
-    let cpu = histories[0].cpu_ns_per_interval.iter().map(|ns| ns.expect("known in each interval"));
+    let cpu = histories[0].cpu_per_interval.iter().map(|spent| spent.expect("known in each interval").total_ns());
     let percent: Vec<u64> = cpu.zip(seconds).map(|(ns, seconds)| ns / 10_000_000 / seconds).collect();
     assert_eq!(percent, [8, 95, 41, 19, 13]);
 }

@@ -8,7 +8,7 @@ use dumptrend::analysis::series::allocations::{Fate, allocation_changes, fate_to
 use dumptrend::analysis::series::delta::{committed_change, usage_change};
 use dumptrend::analysis::series::equal_sizes::{EqualSizes, equal_sizes};
 use dumptrend::analysis::series::group::ProcessGroup;
-use dumptrend::analysis::series::threads::thread_histories;
+use dumptrend::analysis::series::threads::{ThreadHistory, thread_histories};
 use dumptrend::analysis::snapshot::ProcessIdentity;
 use dumptrend::base::ids::DumpIdx;
 use dumptrend::base::progress::Progress;
@@ -245,6 +245,10 @@ fn many_allocations_of_one_size_are_recognised_with_their_longest_run() {
     assert_eq!(equal_sizes(&taken), [expect]);
 }
 
+fn total_ns_per_interval(history: &ThreadHistory) -> Vec<Option<u64>> {
+    history.cpu_per_interval.iter().map(|spent| spent.map(|spent| spent.total_ns())).collect()
+}
+
 #[test]
 fn a_threads_time_is_counted_from_dump_to_dump() {
     let dump = |hours, user_100ns| Arc::new(snapshot(&Process { user_100ns, ..Process::after_hours(hours) }.dump()));
@@ -252,8 +256,7 @@ fn a_threads_time_is_counted_from_dump_to_dump() {
     let snapshots =
         [dump(1, 10), dump(2, 25), dump(3, 25), Arc::new(snapshot(&Process { user_100ns: 7, ..reused_id }.dump()))];
     let histories = thread_histories(&snapshots);
-    let shown: Vec<_> =
-        histories.iter().map(|history| (history.created, history.cpu_ns_per_interval.clone())).collect();
+    let shown: Vec<_> = histories.iter().map(|history| (history.created, total_ns_per_interval(history))).collect();
     let created = |hours: u32| UtcTime::from_unix_seconds(NEW_YEAR_UNIX_SECONDS + hours * 3600);
     assert_eq!(
         shown,

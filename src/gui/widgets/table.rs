@@ -336,7 +336,7 @@ impl TableArea<'_> {
             }
             let table = builder.header(ROW_HEIGHT + 4.0, |mut head| {
                 for (index, column) in self.model.columns().iter().enumerate() {
-                    head.col(|ui| head_ui(ui, index, column, sort, options.is_sortable));
+                    head.col(|ui| head_ui(ui, index, &self.model.title(index), column, sort, options.is_sortable));
                 }
             });
             table.body(|body| {
@@ -366,6 +366,10 @@ impl TableArea<'_> {
         if let Value::Trend(points) = &value {
             sparkline_ui(ui, self.theme, points);
             return;
+        }
+        if let Tone::Heat(heat) = tone {
+            let area = ui.available_rect_before_wrap().shrink2(egui::vec2(0.0, 1.0));
+            ui.painter().rect_filled(area, 2.0, self.theme.heat(heat));
         }
         let text = RichText::new(value.display()).color(self.theme.tone(tone));
         let is_right = self.model.columns().get(column).is_some_and(|column| column.align == Align::Right);
@@ -431,6 +435,7 @@ fn choose(chosen: &mut BTreeSet<usize>, row: usize, modifiers: Modifiers) {
 fn head_ui(
     ui: &mut Ui,
     index: usize,
+    title: &str,
     column: &crate::present::table::Column,
     sort: &mut Option<Sort>,
     is_sortable: bool,
@@ -440,7 +445,7 @@ fn head_ui(
         Some(Sort { column, descending: true }) if *column == index => " ↓",
         _ => "",
     };
-    let text = RichText::new(format!("{}{mark}", column.title)).strong();
+    let text = RichText::new(format!("{title}{mark}")).strong();
     let layout = match column.align {
         Align::Left => Layout::left_to_right(EguiAlign::Center),
         Align::Right => Layout::right_to_left(EguiAlign::Center),

@@ -58,11 +58,11 @@ const FIRST_ROWS: usize = 60;
 /// And only where a node has at least this share of all.
 const FIRST_SHARE: f64 = 0.1;
 
-fn columns(measure: Measure) -> Vec<Column> {
+fn columns(amount_name: &'static str) -> Vec<Column> {
     let column = |title, align, width_chars, hint| Column { title, align, width_chars, hint };
     vec![
         column("function", Align::Left, 64, "Enter, Left and Right open and close"),
-        column(measure_name(measure), Align::Right, 13, "In the second dump, with all that lies below"),
+        column(amount_name, Align::Right, 13, "In the second dump, with all that lies below"),
         column("share", Align::Right, 8, "Of all stacks shown, in the second dump"),
         column("growth", Align::Right, 12, "In the second dump less that in the first"),
         column("stacks", Align::Right, 9, "Different stacks that go through here"),
@@ -71,7 +71,13 @@ fn columns(measure: Measure) -> Vec<Column> {
 
 impl TreeTable {
     /// The rows that are in sight when the nodes with these path hashes are open.
-    pub fn new(tree: Arc<CallTree>, symbols: Arc<SymbolTable>, measure: Measure, open: &BTreeSet<u64>) -> Self {
+    pub fn new(
+        tree: Arc<CallTree>,
+        symbols: Arc<SymbolTable>,
+        measure: Measure,
+        amount_name: &'static str,
+        open: &BTreeSet<u64>,
+    ) -> Self {
         let total = tree.weight(&tree.root());
         let mut rows = Vec::new();
         let mut waiting = by_weight(&tree, tree.children(&tree.root()));
@@ -88,7 +94,7 @@ impl TreeTable {
             }
             rows.push(TreeRow { node, is_open, has_children });
         }
-        Self { tree, symbols, measure, columns: columns(measure), rows, total }
+        Self { tree, symbols, measure, columns: columns(amount_name), rows, total }
     }
 
     pub fn row(&self, row: usize) -> Option<&TreeRow> {

@@ -1,29 +1,32 @@
 //! The trace stores: how full they are, and their stacks as a table, a tree, a flame graph or raw memory.
 
 mod dps;
-mod flame;
 mod header;
 mod skip_rules;
 mod stack;
 mod stacks;
-mod tree;
 
 use std::sync::Arc;
 
 use eframe::egui::{Label, Ui};
 
-use crate::analysis::series::call_tree::{Direction, Measure};
+use crate::analysis::series::call_tree::{Direction, Measure, TreeSpec};
 use crate::analysis::series::stacks::SeriesStacks;
 use crate::analysis::series::traces::{SeriesTraces, stacks_in_range};
 use crate::analysis::snapshot::Snapshot;
 use crate::base::addr::{Va, VaRange};
 use crate::base::ids::DumpIdx;
 use crate::gui::background::Background;
+use crate::gui::call_panels::flame::flame_view_ui;
+use crate::gui::call_panels::tree::tree_ui;
+use crate::gui::call_panels::{CallPanels, ShownStacks};
 use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
+use crate::gui::widgets::table::model_key;
 use crate::present::traces::frame_filter::{FrameFilter, matching_stacks};
 use crate::present::traces::leading::Naming;
 use crate::present::traces::stack_table::StackInterval;
+use crate::present::traces::tree::measure_name;
 use crate::process::regions::usage::Usage;
 
 /// What the tab remembers.
@@ -40,8 +43,7 @@ pub struct TracesState {
     growth: Background<(u64, DumpIdx, DumpIdx), Vec<String>>,
     naming: Option<(u64, Naming)>,
     stacks: stacks::StacksState,
-    tree: tree::TreeState,
-    flame: flame::FlameState,
+    panels: CallPanels,
     dps: dps::DpsState,
     skip_rules: skip_rules::SkipRulesState,
 }
@@ -87,6 +89,21 @@ struct Shown {
     snapshot: Arc<Snapshot>,
 }
 
+impl Shown {
+    fn for_calls(&self, direction: Direction, measure: Measure) -> ShownStacks {
+        ShownStacks {
+            stacks: Arc::clone(&self.stacks),
+            rows: Arc::clone(&self.rows),
+            rows_key: model_key(&self.rows_key),
+            naming: self.naming.clone(),
+            spec: TreeSpec { direction, measure, from: self.interval.from, to: self.interval.to },
+            amount_name: measure_name(measure),
+            from: self.from,
+            to: self.to,
+        }
+    }
+}
+
 pub fn traces_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesState) {
     let Some((from, to)) = ctx.session.ends() else { return };
     let group = ctx.session.group();
@@ -119,8 +136,8 @@ pub fn traces_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesState) {
     let shown = Shown { stacks, rows, rows_key, naming, interval, from, to, snapshot };
     match state.mode {
         Mode::Table => stacks::stacks_ui(ui, ctx, state, &shown),
-        Mode::Tree => tree::tree_ui(ui, ctx, state, &shown),
-        Mode::Flame => flame::flame_view_ui(ui, ctx, state, &shown),
+        Mode::Tree => tree_ui(ui, ctx, &mut state.panels, &shown.for_calls(state.direction, state.measure)),
+        Mode::Flame => flame_view_ui(ui, ctx, &mut state.panels, &shown.for_calls(state.direction, state.measure)),
         Mode::Dps => dps::dps_ui(ui, ctx, state, &shown),
     }
     skip_rules::skip_rules_ui(ui.ctx(), ctx, &mut state.skip_rules);

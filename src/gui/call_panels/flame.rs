@@ -6,16 +6,15 @@ use eframe::egui::{self, Label, RichText, TextEdit, Ui, WidgetInfo};
 
 use crate::analysis::series::call_tree::{CallTree, Measure, Node};
 use crate::base::units::{ByteDelta, ByteSize, grouped};
-use crate::gui::background::Background;
 use crate::gui::ctx::ViewCtx;
 use crate::gui::widgets::flame::flame_ui;
-use crate::present::traces::tree::{FlameRect, flame_rects, measure_name};
+use crate::present::traces::tree::{FlameRect, flame_rects};
 
-use super::tree::{TreeKey, tree_of};
-use super::{Shown, TracesState};
+use super::super::background::Background;
+use super::{CallPanels, ShownStacks, TreeKey};
 
 #[derive(Default)]
-pub(super) struct FlameState {
+pub struct FlameState {
     rects: Background<(TreeKey, Vec<u64>, u32), Arc<Vec<FlameRect>>>,
     /// Path hashes from the root to the node that fills the width.
     zoom: Vec<u64>,
@@ -24,27 +23,28 @@ pub(super) struct FlameState {
     hovered: Option<String>,
 }
 
-pub(super) fn flame_view_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesState, shown: &Shown) {
-    let Some((key, tree)) = tree_of(ui, state, shown) else {
+pub fn flame_view_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, panels: &mut CallPanels, shown: &ShownStacks) {
+    let Some((key, tree)) = panels.tree_of(ui, shown) else {
         ui.weak("Joining the stacks…");
         return;
     };
-    let is_zoomed = !state.flame.zoom.is_empty();
+    let state = &mut panels.flame;
+    let is_zoomed = !state.zoom.is_empty();
     ui.horizontal(|ui| {
-        let search = TextEdit::singleline(&mut state.flame.search).hint_text("Highlight…").desired_width(160.0);
+        let search = TextEdit::singleline(&mut state.search).hint_text("Highlight…").desired_width(160.0);
         ui.add(search).widget_info(|| WidgetInfo::labeled(egui::Role::TextInput, true, "Highlight"));
         if ui.add_enabled(is_zoomed, egui::Button::new("Whole graph").small()).clicked() {
-            state.flame.zoom.clear();
+            state.zoom.clear();
         }
         legend_ui(ui, ctx, shown);
     });
     // One point is the narrowest that can be seen.
     let least_share = 1.0 / f64::from(ui.available_width().max(100.0));
     let width_key = ui.available_width() as u32 / 64;
-    let rects_key = (key, state.flame.zoom.clone(), width_key);
+    let rects_key = (key, state.zoom.clone(), width_key);
     let (tree_for_rects, symbols) = (Arc::clone(&tree), Arc::clone(&shown.naming.symbols));
-    let zoom = state.flame.zoom.clone();
-    let made = state.flame.rects.get(ui.ctx(), &rects_key, move |_| {
+    let zoom = state.zoom.clone();
+    let made = state.rects.get(ui.ctx(), &rects_key, move |_| {
         let base = zoomed_path(&tree_for_rects, &zoom);
         Ok(Arc::new(flame_rects(&tree_for_rects, &symbols, &base, least_share)))
     });
@@ -53,30 +53,30 @@ pub(super) fn flame_view_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesSt
         return;
     };
     if tree.weight(&tree.root()).to == 0 {
-        ui.weak(format!("Nothing to draw: these stacks have no {} in dump {}.", measure_name(state.measure), shown.to));
+        ui.weak(format!("Nothing to draw: these stacks have no {} in dump {}.", shown.amount_name, shown.to));
         return;
     }
-    let measure = state.measure;
+    let (measure, amount_name) = (shown.spec.measure, shown.amount_name);
     let total = tree.weight(&tree.root()).to;
-    let name = |rect: &FlameRect| rect_line(rect, measure, total);
-    let search = state.flame.search.trim().to_lowercase();
+    let name = |rect: &FlameRect| rect_line(rect, measure, amount_name, total);
+    let search = state.search.trim().to_lowercase();
     egui::Panel::bottom("flame hover").frame(egui::Frame::new().inner_margin(egui::Margin::symmetric(0, 4))).show(
         ui,
         |ui| {
             let hint = "Point at a function for its numbers; click to zoom into it.";
-            let text = state.flame.hovered.as_deref().unwrap_or(hint);
+            let text = state.hovered.as_deref().unwrap_or(hint);
             ui.add(Label::new(RichText::new(text).monospace()).truncate());
         },
     );
     let output = flame_ui(ui, ctx.theme, &rects, &search, name);
-    state.flame.hovered = output.hovered.and_then(|index| rects.get(index)).map(name);
+    state.hovered = output.hovered.and_then(|index| rects.get(index)).map(name);
     if let Some(rect) = output.clicked.and_then(|index| rects.get(index)) {
-        state.flame.zoom = path_to(&rects, rect);
+        state.zoom = path_to(&rects, rect);
     }
 }
 
 /// Which colour means what.
-fn legend_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, shown: &Shown) {
+fn legend_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, shown: &ShownStacks) {
     ui.separator();
     for (growth, text) in [(-1.0, "gone"), (0.0, "as it was"), (0.5, "doubled"), (1.0, "new")] {
         let (rect, _) = ui.allocate_exact_size(egui::vec2(12.0, 12.0), egui::Sense::hover());
@@ -86,7 +86,7 @@ fn legend_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, shown: &Shown) {
     ui.label(RichText::new(format!("from dump {} to {}", shown.from, shown.to)).small().weak());
 }
 
-fn rect_line(rect: &FlameRect, measure: Measure, total: u64) -> String {
+fn rect_line(rect: &FlameRect, measure: Measure, amount_name: &str, total: u64) -> String {
     let (from, to) = (rect.weight.from, rect.weight.to);
     let (amount, delta) = match measure {
         Measure::StoreBytes => (ByteSize(to).to_string(), ByteDelta::between(from, to).to_string()),
@@ -96,7 +96,7 @@ fn rect_line(rect: &FlameRect, measure: Measure, total: u64) -> String {
         }
     };
     let share = to as f64 * 100.0 / total.max(1) as f64;
-    format!("{}  {amount} {} ({share:.1} %), {delta}", rect.text, measure_name(measure))
+    format!("{}  {amount} {amount_name} ({share:.1} %), {delta}", rect.text)
 }
 
 /// The nodes from the root to the one that the path names, as far as they are in this tree.
