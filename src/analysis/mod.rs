@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::base::ids::DumpIdx;
 use series::group::ProcessGroup;
+use series::thread_stacks::SeriesThreadStacks;
 use series::traces::SeriesTraces;
 use snapshot::Snapshot;
 
@@ -24,6 +25,8 @@ pub struct Analysis {
     pub groups: Vec<ProcessGroup>,
     /// The decoded trace stores of each group, in the order of the groups; `None` before they were decoded.
     pub traces: Option<Vec<Arc<SeriesTraces>>>,
+    /// The stacks of all threads of each group, in the order of the groups; `None` before they were unwound.
+    pub thread_stacks: Option<Vec<Arc<SeriesThreadStacks>>>,
     /// Files of which nothing can be said, and why, as one line each.
     pub failures: Vec<Failure>,
     /// What the reader of the series should know: mixed processes, equal times, copies.
@@ -65,6 +68,12 @@ impl Analysis {
     pub fn traces_of(&self, group: &ProcessGroup) -> Option<&Arc<SeriesTraces>> {
         let position = self.groups.iter().position(|other| other == group)?;
         self.traces.as_ref()?.get(position)
+    }
+
+    /// The unwound threads of a group; `None` before they were unwound.
+    pub fn thread_stacks_of(&self, group: &ProcessGroup) -> Option<&Arc<SeriesThreadStacks>> {
+        let position = self.groups.iter().position(|other| other == group)?;
+        self.thread_stacks.as_ref()?.get(position)
     }
 
     /// Whether something was damaged or could not be read: exit code 3.

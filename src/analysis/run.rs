@@ -12,7 +12,8 @@ use crate::base::printable::printable_path;
 use crate::base::progress::{Cancelled, Progress};
 use crate::input::dump;
 
-use super::series::group::group_by_process;
+use super::series::group::{ProcessGroup, group_by_process};
+use super::series::thread_stacks::unwind_series;
 use super::series::traces::decode_series;
 use super::snapshot::{Snapshot, take_snapshot};
 use super::{Analysis, Failure, Note};
@@ -43,7 +44,7 @@ pub fn run(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelle
     let mut notes = found.notes;
     let snapshots: Vec<Arc<Snapshot>> = leave_out_copies(snapshots, &mut notes).into_iter().map(Arc::new).collect();
     let groups = group_by_process(&snapshots);
-    let analysis = Analysis { snapshots, groups, traces: None, failures: found.failures, notes };
+    let analysis = Analysis { snapshots, groups, traces: None, thread_stacks: None, failures: found.failures, notes };
     progress.check()?;
     let remarks = remarks(&analysis);
     // What changes the meaning of everything, mixed processes, comes first.
@@ -58,11 +59,26 @@ pub fn decode_traces(analysis: &Analysis, progress: &Progress) -> Result<Analysi
     progress.start("decoding stack traces", analysis.snapshots.len() as u64);
     let mut traces = Vec::with_capacity(analysis.groups.len());
     for group in &analysis.groups {
-        let snapshots: Vec<Arc<Snapshot>> =
-            group.dumps.iter().filter_map(|dump| analysis.snapshot(*dump)).map(Arc::clone).collect();
-        traces.push(Arc::new(decode_series(&snapshots, progress)?));
+        traces.push(Arc::new(decode_series(&snapshots_of(analysis, group), progress)?));
     }
     Ok(Analysis { traces: Some(traces), ..analysis.clone() })
+}
+
+/// Unwinds the stacks of all threads: a stage of its own, which needs no other.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn unwind_threads(analysis: &Analysis, progress: &Progress) -> Result<Analysis, Cancelled> {
+    progress.start("unwinding stacks", analysis.snapshots.len() as u64);
+    let mut stacks = Vec::with_capacity(analysis.groups.len());
+    for group in &analysis.groups {
+        stacks.push(Arc::new(unwind_series(&snapshots_of(analysis, group), progress)?));
+    }
+    Ok(Analysis { thread_stacks: Some(stacks), ..analysis.clone() })
+}
+
+fn snapshots_of(analysis: &Analysis, group: &ProcessGroup) -> Vec<Arc<Snapshot>> {
+    group.dumps.iter().filter_map(|dump| analysis.snapshot(*dump)).map(Arc::clone).collect()
 }
 
 #[derive(Default)]
@@ -212,7 +228,7 @@ fn remarks(analysis: &Analysis) -> Vec<Note> {
     notes
 }
 
-fn group_text(group: &super::series::group::ProcessGroup, analysis: &Analysis) -> String {
+fn group_text(group: &ProcessGroup, analysis: &Analysis) -> String {
     let image = group.identity.image.as_deref().unwrap_or("unknown image");
     let pid = group.identity.pid.map_or_else(|| "pid unknown".to_owned(), |pid| format!("pid {pid}"));
     let created =

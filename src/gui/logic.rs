@@ -9,7 +9,7 @@ use eframe::egui::{self, Key, KeyboardShortcut, Modifiers};
 use crate::analysis::Analysis;
 use crate::base::ids::DumpIdx;
 use crate::jobs::Finished;
-use crate::jobs::open_series::{JobOutput, decode_series, open_sample, open_series, save_file};
+use crate::jobs::open_series::{JobOutput, decode_series, open_sample, open_series, save_file, unwind_series};
 use crate::present::log::{Gravity, LogEntry};
 
 use super::app::{App, Message};
@@ -68,7 +68,12 @@ impl App {
                     self.show_series(inputs, *analysis);
                     ctx.send_viewport_cmd(egui::ViewportCommand::Title(self.title()));
                 }
-                Finished::Done(JobOutput::Decoded(analysis)) => self.show_traces(*analysis),
+                Finished::Done(JobOutput::Decoded(analysis)) => {
+                    self.take_stage(&analysis, |shown| Analysis { traces: analysis.traces.clone(), ..shown });
+                }
+                Finished::Done(JobOutput::Unwound(analysis)) => {
+                    self.take_stage(&analysis, |shown| Analysis { thread_stacks: analysis.thread_stacks.clone(), ..shown });
+                }
                 Finished::Done(JobOutput::Saved(path)) => {
                     self.tell(format!("saved {}", path.display()), false);
                     if self.screenshots.unattended_path().as_ref() == Some(&path) {
@@ -126,6 +131,8 @@ impl App {
             let analysis = Arc::clone(&self.session.analysis);
             self.jobs.start("decoding stack traces", move |progress| decode_series(&analysis, progress));
         }
+        let analysis = Arc::clone(&self.session.analysis);
+        self.jobs.start("unwinding stacks", move |progress| unwind_series(&analysis, progress));
         let count = self.session.analysis.snapshots.len();
         match first_failure {
             Some(text) => self.message = Some(Message { text: with_more(text, failed_count), is_error: true }),
@@ -134,12 +141,12 @@ impl App {
         }
     }
 
-    /// Takes over the decoded traces, unless another series was opened meanwhile.
-    fn show_traces(&mut self, analysis: Analysis) {
+    /// Takes over what a later stage found, unless another series was opened meanwhile. Stages end in any order.
+    fn take_stage(&mut self, analysis: &Analysis, join: impl FnOnce(Analysis) -> Analysis) {
         let is_same = analysis.snapshots.len() == self.session.analysis.snapshots.len()
             && analysis.snapshots.iter().zip(&self.session.analysis.snapshots).all(|(a, b)| Arc::ptr_eq(a, b));
         if is_same {
-            self.session.analysis = Arc::new(analysis);
+            self.session.analysis = Arc::new(join(Analysis::clone(&self.session.analysis)));
             self.session.generation += 1;
         }
     }

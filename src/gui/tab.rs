@@ -49,10 +49,6 @@ impl Tab {
                 "The process heaps as !heap -s lists them, over the series: reserved, committed, busy and free memory, and \
                  the blocks with their allocation stacks. The Regions tab already shows which memory belongs to each heap.",
             ),
-            Self::Threads => Some(
-                "Each thread's CPU time in each interval of the series, and its stacks, side by side for two dumps. \
-                 Until then the text report lists the times in !runaway form.",
-            ),
             Self::Umdh => {
                 Some("UMDH logs beside the dumps, on the same time axis, with their modules taken from the dumps.")
             }
@@ -60,7 +56,7 @@ impl Tab {
                 Some("The analysis patterns that the series shows, each with its evidence and what to do.")
             }
             Self::Symbols => Some("For each module: which PDB it needs, where it was looked for, and what was found."),
-            Self::Overview | Self::Regions | Self::Traces | Self::Log => None,
+            Self::Overview | Self::Regions | Self::Threads | Self::Traces | Self::Log => None,
         }
     }
 }

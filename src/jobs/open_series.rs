@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::analysis::Analysis;
-use crate::analysis::run::{decode_traces, run};
+use crate::analysis::run::{decode_traces, run, unwind_threads};
 use crate::base::progress::{Cancelled, Progress};
 use crate::sample::{SampleError, SampleOptions, write_sample};
 
@@ -14,8 +14,9 @@ pub enum JobOutput {
         inputs: Vec<PathBuf>,
         analysis: Box<Analysis>,
     },
-    /// The second stage of what was opened.
+    /// What was opened, with one more stage done.
     Decoded(Box<Analysis>),
+    Unwound(Box<Analysis>),
     /// A file was written.
     Saved(PathBuf),
     /// One line: what, where, what to do.
@@ -37,6 +38,14 @@ pub fn open_series(inputs: Vec<PathBuf>, progress: &Progress) -> Result<JobOutpu
 /// Only when cancelled.
 pub fn decode_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
     Ok(JobOutput::Decoded(Box::new(decode_traces(analysis, progress)?)))
+}
+
+/// Unwinds the threads of what was opened.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn unwind_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    Ok(JobOutput::Unwound(Box::new(unwind_threads(analysis, progress)?)))
 }
 
 /// Writes the sample series into a folder and opens it.

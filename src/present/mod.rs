@@ -14,6 +14,7 @@ pub mod series_plot;
 pub mod strip;
 pub mod summary;
 pub mod table;
+pub mod thread_groups;
 pub mod thread_matrix;
 pub mod threads;
 pub mod traces;

@@ -22,7 +22,7 @@ use crate::process::peb::global_flag;
 use crate::process::regions::totals::Sizes;
 use crate::process::regions::usage::Usage;
 use crate::process::regions::{Completeness, MemoryType, State};
-use crate::process::traces::{Health, MAX_DEPTH, StoreKind, TraceStore};
+use crate::process::traces::{Health, StoreKind, TraceStore};
 
 /// Raised when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
@@ -465,7 +465,7 @@ fn traces(traces: &SeriesTraces) -> Vec<Trace> {
             id: stack + 1,
             frames: stacks.frames(stack).map(|va| frame_text(&traces.symbols, va, stacks.width(stack))).collect(),
             addresses: stacks.frames(stack).map(|va| va.to_string()).collect(),
-            is_truncated: stacks.frame_ids(stack).len() >= usize::from(MAX_DEPTH),
+            is_truncated: stacks.is_cut_off(stack),
             entries_per_dump: counts(stack, |counts| counts.entry_count),
             count_per_dump: counts(stack, |counts| counts.use_count),
             saturated_entries_per_dump: counts(stack, |counts| counts.saturated_entry_count),

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use crate::base::addr::Va;
 use crate::base::progress::{Cancelled, Progress};
 use crate::input::symbols::SymbolTable;
-use crate::process::traces::MAX_DEPTH;
 
 use super::stacks::{AddressIdx, SeriesStacks, StackCounts};
 
@@ -225,7 +224,7 @@ impl CallTree {
             Direction::CalleeFirst => ids.get(level),
             // The mark of a stack that is cut off takes the first level.
             Direction::CallerFirst => {
-                ids.iter().rev().nth(level.saturating_sub(usize::from(is_cut_off(&self.stacks, row))))
+                ids.iter().rev().nth(level.saturating_sub(usize::from(self.stacks.is_cut_off(row))))
             }
         };
         id.map_or(NodeName::CutOff, |id| NodeName::Frame(*id))
@@ -236,10 +235,6 @@ fn child_hash(parent: u64, key: u32) -> u64 {
     (parent ^ u64::from(key).wrapping_add(1)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
 }
 
-fn is_cut_off(stacks: &SeriesStacks, row: usize) -> bool {
-    stacks.frame_ids(row).len() >= usize::from(MAX_DEPTH)
-}
-
 /// The keys of a stack from the root on.
 fn path_of<'a>(
     stacks: &'a SeriesStacks,
@@ -248,7 +243,7 @@ fn path_of<'a>(
     row: usize,
 ) -> impl Iterator<Item = u32> + 'a {
     let ids = stacks.frame_ids(row);
-    let mark = is_cut_off(stacks, row).then_some(CUT_OFF_KEY);
+    let mark = stacks.is_cut_off(row).then_some(CUT_OFF_KEY);
     let key = |id: &AddressIdx| keys.get(id.position()).copied().unwrap_or(CUT_OFF_KEY);
     let (before, after) = match direction {
         Direction::CallerFirst => (mark, None),
@@ -283,7 +278,7 @@ mod tests {
 
     /// Stacks, innermost frame first, with their entries in two dumps.
     fn tree(rows: &[(&[u64], u64, u64)], direction: Direction) -> CallTree {
-        let mut joining = Joining::new(2);
+        let mut joining = Joining::new(2, Some(32));
         joining.cover(0, 0);
         joining.cover(1, 0);
         for (number, (frames, from, to)) in rows.iter().enumerate() {

@@ -7,6 +7,7 @@ pub mod equal_sizes;
 pub mod group;
 pub mod stacks;
 pub mod store_growth;
+pub mod thread_stacks;
 pub mod threads;
 pub mod traces;
 pub mod trend;

@@ -62,9 +62,17 @@ pub struct SeriesStacks {
     counts: Vec<StackCounts>,
     /// Stacks that were counted and not kept.
     pub left_out_count: u64,
+    /// A stack with so many frames most likely lacks its outer ones.
+    pub cut_off_depth: Option<u16>,
 }
 
 impl SeriesStacks {
+    /// Whether the outer frames of a stack are most likely cut off.
+    pub fn is_cut_off(&self, stack: usize) -> bool {
+        let depth = self.heads.get(stack).map(|head| head.depth);
+        depth.zip(self.cut_off_depth).is_some_and(|(depth, most)| depth >= most)
+    }
+
     pub const fn len(&self) -> usize {
         self.heads.len()
     }
@@ -141,8 +149,10 @@ pub(super) struct Found<'a> {
 }
 
 impl Joining {
-    pub fn new(dump_count: usize) -> Self {
-        let stacks = SeriesStacks { dumps: vec![Coverage::None; dump_count], ..SeriesStacks::default() };
+    /// `cut_off_depth`: see [`SeriesStacks`].
+    pub fn new(dump_count: usize, cut_off_depth: Option<u16>) -> Self {
+        let dumps = vec![Coverage::None; dump_count];
+        let stacks = SeriesStacks { dumps, cut_off_depth, ..SeriesStacks::default() };
         Self { stacks, address_ids: HashMap::new(), by_hash: HashMap::new(), older: Vec::new() }
     }
 
@@ -245,7 +255,7 @@ mod tests {
     #[test]
     fn stacks_of_one_hash_are_told_apart_and_counted_by_dump() {
         let (a, b) = ([Va(1), Va(2)], [Va(1), Va(3)]);
-        let mut joining = Joining::new(3);
+        let mut joining = Joining::new(3, None);
         joining.cover(0, 0);
         joining.add(0, &found(&a, 5));
         joining.cover(1, 0);
@@ -262,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_a_partly_known_dump_lacks_is_not_known() {
-        let mut joining = Joining::new(2);
+        let mut joining = Joining::new(2, None);
         joining.cover(0, 0);
         joining.cover(1, 12);
         joining.add(0, &found(&[Va(1)], 5));

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn repetitions_and_new_stacks_are_told_apart() {
-        let mut joining = Joining::new(2);
+        let mut joining = Joining::new(2, None);
         joining.cover(0, 0);
         joining.cover(1, 0);
         let mut add = |dump, stack: u64, entry_count, saturated_entry_count| {
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn growth_of_a_dump_without_stores_is_not_known() {
-        let mut joining = Joining::new(2);
+        let mut joining = Joining::new(2, None);
         joining.cover(1, 0);
         let counts = StackCounts { entry_count: 1, ..StackCounts::default() };
         joining.add(1, &Found { hash: 1, frames: &[Va(1)], width: PointerWidth::Bits64, counts });

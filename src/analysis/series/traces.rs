@@ -6,7 +6,7 @@ use crate::analysis::snapshot::Snapshot;
 use crate::base::addr::VaRange;
 use crate::base::progress::{Cancelled, Progress};
 use crate::input::symbols::SymbolTable;
-use crate::process::traces::{StoreHeader, TraceStore, UniqueStacks, decode_store, unique_stacks_in};
+use crate::process::traces::{MAX_DEPTH, StoreHeader, TraceStore, UniqueStacks, decode_store, unique_stacks_in};
 
 use super::stacks::{Found, Joining, SeriesStacks, StackCounts};
 
@@ -28,7 +28,7 @@ pub struct SeriesTraces {
 pub fn decode_series(snapshots: &[Arc<Snapshot>], progress: &Progress) -> Result<SeriesTraces, Cancelled> {
     let mut stores: Vec<Vec<TraceStore>> = vec![Vec::new(); snapshots.len()];
     // From the last dump on: if not all stacks can be kept apart, those of the last dumps are.
-    let mut joining = Joining::new(snapshots.len());
+    let mut joining = Joining::new(snapshots.len(), Some(MAX_DEPTH));
     for (dump, snapshot) in snapshots.iter().enumerate().rev() {
         for header in &snapshot.trace_stores {
             let (store, unique) = decode_store(&snapshot.dump.memory, header, progress)?;
@@ -51,7 +51,7 @@ pub fn stacks_in_range(
     range: VaRange,
     progress: &Progress,
 ) -> Result<SeriesStacks, Cancelled> {
-    let mut joining = Joining::new(snapshots.len());
+    let mut joining = Joining::new(snapshots.len(), Some(MAX_DEPTH));
     for (dump, snapshot) in snapshots.iter().enumerate().rev() {
         let has_part = |header: &&StoreHeader| header.regions().iter().any(|home| home.intersection(range).is_some());
         for header in snapshot.trace_stores.iter().filter(has_part) {

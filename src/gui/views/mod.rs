@@ -5,6 +5,7 @@ mod empty;
 mod log;
 mod overview;
 mod regions;
+mod threads;
 mod traces;
 
 use eframe::egui::Ui;
@@ -19,6 +20,7 @@ use super::tab::Tab;
 pub struct Views {
     overview: overview::OverviewState,
     regions: regions::RegionsState,
+    threads: threads::ThreadsState,
     traces: traces::TracesState,
     log: log::LogState,
 }
@@ -31,6 +33,7 @@ impl Views {
             (_, Some(text)) => coming::coming_ui(ui, tab.title(), text),
             _ if ctx.session.is_empty() => empty::empty_ui(ui, ctx),
             (Tab::Regions, None) => regions::regions_ui(ui, ctx, &mut self.regions),
+            (Tab::Threads, None) => threads::threads_ui(ui, ctx, &mut self.threads),
             (Tab::Traces, None) => traces::traces_ui(ui, ctx, &mut self.traces),
             (_, None) => overview::overview_ui(ui, ctx, &mut self.overview),
         }
