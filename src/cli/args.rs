@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::addr::Va;
+use crate::present::stacks::StackForm;
 use crate::report::csv::CsvTable;
 use crate::sample::Variant;
 
@@ -24,6 +25,8 @@ pub enum Command {
     Report(ReportArguments),
     /// List memory of a dump as pointers with their symbols, as WinDbg's dps does.
     Dps(DpsArguments),
+    /// List the stacks of all threads of a dump, as WinDbg's ~*k does.
+    Stacks(StacksArguments),
     /// Write a UMDH log of a dump: the entries of its stack trace database, by stack.
     Umdh(UmdhArguments),
     /// Write a sample series: six dumps of one run of AllocFree.exe, or a variant for another Windows.
@@ -91,6 +94,31 @@ pub struct DpsArguments {
 
 fn parse_address(text: &str) -> Result<Va, String> {
     Va::parse(text).ok_or_else(|| "an address is hexadecimal, for instance 00000000`0188be00".to_owned())
+}
+
+#[derive(Args, Debug)]
+pub struct StacksArguments {
+    pub dump: PathBuf,
+    /// Which columns: k as WinDbg's k, kc call sites alone, full with the trust in each frame.
+    #[arg(long, value_enum, default_value_t = Form::K)]
+    pub form: Form,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Form {
+    K,
+    Kc,
+    Full,
+}
+
+impl From<Form> for StackForm {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::K => Self::Plain,
+            Form::Kc => Self::CallSites,
+            Form::Full => Self::Full,
+        }
+    }
 }
 
 #[derive(Args, Debug)]

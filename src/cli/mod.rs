@@ -14,12 +14,14 @@ use clap::Parser;
 use crate::analysis::run::{decode_traces, run as open_series};
 use crate::analysis::series::traces::symbols_of;
 use crate::analysis::snapshot::Snapshot;
+use crate::analysis::snapshot::thread_stacks::thread_stacks;
 use crate::analysis::{Analysis, Failure};
 use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
 use crate::base::printable::printable_path;
 use crate::base::progress::{Cancelled, Progress};
 use crate::present::dps::{dps, dps_text};
+use crate::present::stacks::thread_text;
 use crate::report::csv::csv_report;
 use crate::report::file::{WriteError, write_whole, write_whole_with};
 use crate::report::json::json_report;
@@ -27,7 +29,9 @@ use crate::report::text::text_report;
 use crate::report::umdh::{Written, write_umdh};
 use crate::sample::{SampleOptions, write_sample};
 
-use args::{Arguments, Command, DpsArguments, Format, ReportArguments, SampleArguments, UmdhArguments};
+use args::{
+    Arguments, Command, DpsArguments, Format, ReportArguments, SampleArguments, StacksArguments, UmdhArguments,
+};
 use error::CliError;
 
 const MOST_DPS_LINES: u64 = 1 << 20;
@@ -72,6 +76,7 @@ pub fn run() -> ExitCode {
     let outcome = match arguments.command {
         Command::Report(report) => run_report(&report, &progress),
         Command::Dps(dps) => run_dps(&dps, &progress),
+        Command::Stacks(stacks) => run_stacks(&stacks, &progress),
         Command::Umdh(umdh) => run_umdh(&umdh, &progress),
         Command::Sample(sample) => run_sample(&sample, &progress),
     };
@@ -208,19 +213,46 @@ fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, Cli
     Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
 }
 
-fn run_umdh(arguments: &UmdhArguments, progress: &Progress) -> Result<Outcome, CliError> {
-    let input = std::slice::from_ref(&arguments.dump);
-    let analysis = with_progress_line(progress, || open_series(input, progress))?;
-    print_failures(&analysis.failures);
-    let snapshot = match &analysis.snapshots[..] {
-        [] => return Ok(Outcome::NothingAnalysed),
-        [snapshot] => snapshot,
-        several => {
-            let folder = printable_path(&arguments.dump);
-            eprintln!("dumptrend: a log is of one dump, this folder has {}; name one of them: {folder}", several.len());
-            return Ok(Outcome::WrongUse);
-        }
+fn run_stacks(arguments: &StacksArguments, progress: &Progress) -> Result<Outcome, CliError> {
+    let analysis = match open_one(&arguments.dump, "stacks are", progress)? {
+        Ok(analysis) => analysis,
+        Err(outcome) => return Ok(outcome),
     };
+    let Some(snapshot) = analysis.snapshots.first() else { return Ok(Outcome::NothingAnalysed) };
+    let stacks = with_progress_line(progress, || thread_stacks(snapshot, None, progress))?;
+    let symbols = symbols_of(snapshot);
+    // Both in the order of the thread list.
+    let listed = snapshot.threads.iter().filter(|thread| thread.is_listed);
+    let texts: Vec<String> = listed
+        .zip(&stacks)
+        .map(|(thread, (_, stacks))| thread_text(snapshot, thread, stacks, &symbols, arguments.form.into()))
+        .collect();
+    print_result(&texts.join("\n"))?;
+    Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
+}
+
+/// Opens what must be one dump; where it is none or several, says so and gives the outcome.
+fn open_one(path: &Path, what: &str, progress: &Progress) -> Result<Result<Analysis, Outcome>, CliError> {
+    let input = [path.to_owned()];
+    let analysis = with_progress_line(progress, || open_series(&input, progress))?;
+    print_failures(&analysis.failures);
+    Ok(match analysis.snapshots.len() {
+        0 => Err(Outcome::NothingAnalysed),
+        1 => Ok(analysis),
+        several => {
+            let folder = printable_path(path);
+            eprintln!("dumptrend: {what} of one dump, this folder has {several}; name one of them: {folder}");
+            Err(Outcome::WrongUse)
+        }
+    })
+}
+
+fn run_umdh(arguments: &UmdhArguments, progress: &Progress) -> Result<Outcome, CliError> {
+    let analysis = match open_one(&arguments.dump, "a log is", progress)? {
+        Ok(analysis) => analysis,
+        Err(outcome) => return Ok(outcome),
+    };
+    let Some(snapshot) = analysis.snapshots.first() else { return Ok(Outcome::NothingAnalysed) };
     let written = match &arguments.output {
         None => unless_closed(print_umdh(snapshot, progress))?,
         Some(path) => {

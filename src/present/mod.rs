@@ -11,6 +11,7 @@ pub mod log;
 pub mod process;
 pub mod regions;
 pub mod series_plot;
+pub mod stacks;
 pub mod strip;
 pub mod summary;
 pub mod table;

@@ -7,5 +7,6 @@
 pub mod heap;
 pub mod peb;
 pub mod regions;
+pub mod stacks;
 pub mod threads;
 pub mod traces;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::base::problems::Problems;
 
+pub mod contexts;
 pub mod counters;
 pub mod directory;
 pub mod error;

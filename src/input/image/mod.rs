@@ -3,6 +3,7 @@
 //! Layout: the PE format of the Microsoft documentation, "PE Format". Only headers that are in the dump are read; a page
 //! that is missing gives nothing, never an error.
 
+pub mod code;
 pub mod exports;
 
 use crate::base::addr::{PointerWidth, Rva, Va};
@@ -13,8 +14,15 @@ use crate::base::memory::{self, ReadMemory};
 pub struct ImageHeaders {
     pub base: Va,
     pub width: PointerWidth,
+    /// IMAGE_FILE_MACHINE_*: 0x8664 for x64, 0x14c for x86, 0xaa64 for ARM64.
+    pub machine: u16,
     pub size_bytes: u32,
     pub export_directory: DirectoryEntry,
+    /// The functions with their unwind data; 32-bit images have none.
+    pub exception_directory: DirectoryEntry,
+    /// Where the section headers lie, and how many the file header names.
+    pub section_table: Va,
+    pub section_count: u16,
 }
 
 /// Where a data directory lies; size 0 when the image has none.
@@ -54,18 +62,25 @@ pub fn read_headers(memory: &dyn ReadMemory, base: Va) -> Option<ImageHeaders> {
         _ => return None,
     };
     let directory_count = memory::u32_at(memory, optional.checked_add(directories)?.0.checked_sub(4).map(Va)?)?;
-    let export_directory = if directory_count > 0 {
-        DirectoryEntry {
-            rva: Rva(memory::u32_at(memory, optional.checked_add(directories)?)?),
-            size_bytes: memory::u32_at(memory, optional.checked_add(directories)?.checked_add(4)?)?,
+    let directory = |index: u64| -> Option<DirectoryEntry> {
+        if u64::from(directory_count) <= index {
+            return Some(DirectoryEntry::default());
         }
-    } else {
-        DirectoryEntry::default()
+        let at = optional.checked_add(directories)?.checked_add(index.checked_mul(8)?)?;
+        Some(DirectoryEntry {
+            rva: Rva(memory::u32_at(memory, at)?),
+            size_bytes: memory::u32_at(memory, at.checked_add(4)?)?,
+        })
     };
+    let optional_bytes = memory::u16_at(memory, pe.checked_add(0x14)?)?;
     Some(ImageHeaders {
         base,
         width,
+        machine: memory::u16_at(memory, pe.checked_add(4)?)?,
         size_bytes: memory::u32_at(memory, optional.checked_add(0x38)?)?,
-        export_directory,
+        export_directory: directory(0)?,
+        exception_directory: directory(3)?,
+        section_table: optional.checked_add(u64::from(optional_bytes))?,
+        section_count: memory::u16_at(memory, pe.checked_add(6)?)?,
     })
 }

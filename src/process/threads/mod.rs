@@ -2,3 +2,4 @@
 
 pub mod cpu_times;
 pub mod teb;
+pub mod wow64_context;

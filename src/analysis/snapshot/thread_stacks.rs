@@ -1,0 +1,111 @@
+//! The stacks of all threads of one dump. Not part of a snapshot: whoever wants stacks asks for them.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::Snapshot;
+use crate::base::addr::{PointerWidth, Va, VaRange};
+use crate::base::memory::ReadMemory;
+use crate::base::progress::{Cancelled, Progress};
+use crate::input::dump::contexts::{Registers, read_context};
+use crate::input::dump::system::Architecture;
+use crate::input::dump::threads::ThreadRecord;
+use crate::process::stacks::frame_data::FrameDataSource;
+use crate::process::stacks::images::StackImages;
+use crate::process::stacks::{Limits, ThreadStack, ThreadStacks, Unwinder};
+use crate::process::threads::teb::Teb;
+use crate::process::threads::wow64_context::read_wow64_registers;
+
+/// The stacks of the threads in the thread list, in its order, by thread id. `frame_data` is what PDBs tell of x86
+/// functions.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn thread_stacks(
+    snapshot: &Snapshot,
+    frame_data: Option<&dyn FrameDataSource>,
+    progress: &Progress,
+) -> Result<Vec<(u32, ThreadStacks)>, Cancelled> {
+    thread_stacks_with_code(snapshot, &snapshot.dump.memory, frame_data, progress)
+}
+
+/// The same with code and unwind data read from `code`: the dump's memory with image files beneath it, for dumps that do
+/// not hold the images.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn thread_stacks_with_code(
+    snapshot: &Snapshot,
+    code: &dyn ReadMemory,
+    frame_data: Option<&dyn FrameDataSource>,
+    progress: &Progress,
+) -> Result<Vec<(u32, ThreadStacks)>, Cancelled> {
+    let dump = &snapshot.dump;
+    let threads = dump.threads.as_deref().unwrap_or_default();
+    progress.start("unwinding stacks", threads.len() as u64);
+    let images = StackImages::read(code, dump.modules.iter().flatten().map(|module| module.range()));
+    let unwinder = Unwinder { memory: &dump.memory, code, images: &images, frame_data, limits: Limits::default() };
+    let process = Process { snapshot, unwinder, tebs: Tebs::new(&snapshot.tebs) };
+    threads
+        .par_iter()
+        .map(|thread| {
+            progress.tick(1)?;
+            Ok((thread.tid, process.stacks_of(thread)))
+        })
+        .collect()
+}
+
+struct Process<'a> {
+    snapshot: &'a Snapshot,
+    unwinder: Unwinder<'a>,
+    tebs: Tebs<'a>,
+}
+
+/// TEBs by what leads to them.
+struct Tebs<'a> {
+    by_base: BTreeMap<Va, &'a Teb>,
+    /// 32-bit ones of WOW64 threads, by thread id.
+    narrow: BTreeMap<u32, &'a Teb>,
+}
+
+impl<'a> Tebs<'a> {
+    fn new(tebs: &'a [Teb]) -> Self {
+        Self {
+            by_base: tebs.iter().map(|teb| (teb.base, teb)).collect(),
+            narrow: tebs.iter().filter(|teb| teb.width == PointerWidth::Bits32).map(|teb| (teb.tid, teb)).collect(),
+        }
+    }
+}
+
+impl Process<'_> {
+    fn stacks_of(&self, thread: &ThreadRecord) -> ThreadStacks {
+        let dump = &self.snapshot.dump;
+        let architecture = dump.system.as_ref().map_or(Architecture::X64, |system| system.architecture);
+        let registers = read_context(dump.memory.file_bytes(), thread.context, architecture);
+        let exception = dump
+            .exception
+            .as_ref()
+            .filter(|exception| exception.tid == thread.tid)
+            .and_then(|exception| read_context(dump.memory.file_bytes(), exception.context, architecture))
+            .filter(|at_exception| Some(*at_exception) != registers);
+        let bounds = self.tebs.by_base.get(&thread.teb).and_then(|teb| teb.stack);
+        let saved = Some(thread.saved_stack).filter(|stack| !stack.is_empty());
+        let unwind = |registers: Registers| self.unwinder.unwind(registers, bounds.or(saved));
+        ThreadStacks {
+            native: registers.map_or_else(ThreadStack::without_context, unwind),
+            wow64: self.wow64_stack(thread),
+            exception: exception.map(unwind),
+        }
+    }
+
+    /// The 32-bit half, for threads that have one.
+    fn wow64_stack(&self, thread: &ThreadRecord) -> Option<ThreadStack> {
+        if !self.snapshot.is_wow64() || self.snapshot.pointer_width() == PointerWidth::Bits32 {
+            return None;
+        }
+        let stack: Option<VaRange> = self.tebs.narrow.get(&thread.tid).and_then(|teb| teb.stack);
+        let registers = read_wow64_registers(&self.snapshot.dump.memory, thread.teb).map(Registers::X86);
+        Some(registers.map_or_else(ThreadStack::without_context, |registers| self.unwinder.unwind(registers, stack)))
+    }
+}
