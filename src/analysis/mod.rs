@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::ids::DumpIdx;
+use crate::input::symbols::SymbolTable;
 use series::group::ProcessGroup;
 use series::thread_stacks::SeriesThreadStacks;
 use series::traces::SeriesTraces;
@@ -74,6 +75,16 @@ impl Analysis {
     pub fn thread_stacks_of(&self, group: &ProcessGroup) -> Option<&Arc<SeriesThreadStacks>> {
         let position = self.groups.iter().position(|other| other == group)?;
         self.thread_stacks.as_ref()?.get(position)
+    }
+
+    /// Names for the addresses of a group: those of its traces, else of its last dump.
+    pub fn symbols_of(&self, group: &ProcessGroup) -> Arc<SymbolTable> {
+        let of_traces = self.traces_of(group).filter(|traces| !traces.stacks.is_empty());
+        let last = || group.dumps.last().and_then(|dump| self.snapshot(*dump));
+        match of_traces {
+            Some(traces) => Arc::clone(&traces.symbols),
+            None => last().map(|snapshot| Arc::new(series::traces::symbols_of(snapshot))).unwrap_or_default(),
+        }
     }
 
     /// Whether something was damaged or could not be read: exit code 3.

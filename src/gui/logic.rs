@@ -72,7 +72,10 @@ impl App {
                     self.take_stage(&analysis, |shown| Analysis { traces: analysis.traces.clone(), ..shown });
                 }
                 Finished::Done(JobOutput::Unwound(analysis)) => {
-                    self.take_stage(&analysis, |shown| Analysis { thread_stacks: analysis.thread_stacks.clone(), ..shown });
+                    self.take_stage(&analysis, |shown| Analysis {
+                        thread_stacks: analysis.thread_stacks.clone(),
+                        ..shown
+                    });
                 }
                 Finished::Done(JobOutput::Saved(path)) => {
                     self.tell(format!("saved {}", path.display()), false);

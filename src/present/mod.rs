@@ -15,6 +15,7 @@ pub mod stacks;
 pub mod strip;
 pub mod summary;
 pub mod table;
+pub mod thread_doing;
 pub mod thread_groups;
 pub mod thread_matrix;
 pub mod threads;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::analysis::series::threads::ThreadHistory;
 use crate::analysis::snapshot::{Snapshot, Thread};
 use crate::base::ids::DumpIdx;
+use crate::base::units::{ByteSize, CpuTime};
 use crate::input::symbols::SymbolTable;
 use crate::present::traces::leading::frame_text;
 
@@ -28,8 +29,10 @@ pub struct ThreadMarks {
     pub stacks: Vec<StackMark>,
     /// `logging a trace`, `waiting`, `running`.
     pub doing: Option<&'static str>,
-    /// Whether that is what the program is for.
+    /// Whether a program of its own would not do that.
     pub is_suspicious: bool,
+    /// Outer frames that the thread's stacks have in common.
+    pub common_frame_count: Option<usize>,
 }
 
 /// Columns before those of the intervals.
@@ -40,9 +43,9 @@ const FIXED: [Column; 6] = [
         width_chars: 9,
         hint: "Number in the last dump that has it, and thread id, as !runaway has them",
     },
-    Column { title: "name", align: Align::Left, width_chars: 14, hint: "Set by SetThreadDescription" },
-    Column { title: "start address", align: Align::Left, width_chars: 22, hint: "Where the thread began" },
-    Column { title: "does", align: Align::Left, width_chars: 14, hint: "By its stack in the last dump that has it" },
+    Column { title: "name", align: Align::Left, width_chars: 10, hint: "Set by SetThreadDescription" },
+    Column { title: "start address", align: Align::Left, width_chars: 18, hint: "Where the thread began" },
+    Column { title: "does", align: Align::Left, width_chars: 13, hint: "By its stack in the last dump that has it" },
     Column {
         title: "user",
         align: Align::Right,
@@ -63,7 +66,7 @@ pub const FIRST_SORT: Sort = Sort { column: 4, descending: true };
 const INTERVAL: Column = Column {
     title: "",
     align: Align::Right,
-    width_chars: 8,
+    width_chars: 7,
     hint: "Cores kept busy between the two dumps: 1.00 is one core all the time. = the stack is as in the dump before, ≠ it \
            changed, + the thread is new",
 };
@@ -99,6 +102,11 @@ impl ThreadMatrix {
         self.snapshots.get(dump)?.threads.get(position)
     }
 
+    /// Outer frames that a thread's stacks have in common in all dumps of the series that have it.
+    pub fn common_frame_count(&self, row: usize) -> Option<usize> {
+        self.marks.get(row)?.common_frame_count
+    }
+
     fn interval_cell(&self, row: usize, interval: usize) -> Cell {
         let Some(history) = self.rows.get(row) else { return Cell::new(Value::Absent) };
         let mark = self.marks.get(row).and_then(|marks| marks.stacks.get(interval + 1)).copied().unwrap_or_default();
@@ -121,6 +129,25 @@ pub fn thread_name(snapshot: &Snapshot, tid: u32) -> String {
         Some(index) => format!("{index}:{tid:x}"),
         None => format!("{tid:x} (ended)"),
     }
+}
+
+/// What a dump says of a thread, in one line.
+pub fn thread_facts(snapshot: &Snapshot, thread: &Thread) -> String {
+    let cpu = |name: &str, ns: Option<u64>| ns.map(|ns| format!("{name} {}", CpuTime { ns }));
+    let teb = snapshot.tebs.iter().find(|teb| Some(teb.base) == thread.teb);
+    let stack = teb.and_then(|teb| teb.stack).map(|stack| {
+        let width = snapshot.pointer_width();
+        let (start, end) = (stack.start.windbg(width), stack.end.windbg(width));
+        format!("stack {start} to {end} ({} reserved)", ByteSize(stack.size_bytes()))
+    });
+    let parts = [
+        cpu("user", thread.times.user_ns),
+        cpu("kernel", thread.times.kernel_ns),
+        cpu("elapsed", thread.times.elapsed_ns),
+        thread.suspend_count.filter(|count| *count > 0).map(|count| format!("suspended {count} times")),
+        stack,
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 impl TableModel for ThreadMatrix {

@@ -127,6 +127,9 @@ fn every_tab_shows_something() {
             None if tab == Tab::Overview => {
                 harness.get_by_label("From dump 1 to dump 6");
             }
+            None if tab == Tab::Threads => {
+                harness.get_by_label("Equal stacks");
+            }
             None if tab == Tab::Traces => {
                 harness.get_by_label("With a frame");
             }
@@ -486,4 +489,34 @@ fn opening_the_sample_ends_another_opening() {
     app(&harness).send(Command::OpenSample);
     wait(&mut harness);
     assert_eq!(app(&harness).session().analysis.snapshots.len(), 6, "the one asked for last is shown");
+}
+
+#[test]
+fn the_threads_tab_shows_who_burns_the_cpu_and_what_it_does() {
+    let (mut harness, _folder) = sample_window();
+    harness.key_press_modifiers(Modifiers::CTRL, Key::Num4);
+    wait_for(&mut harness, "logging a trace");
+    harness.get_by_label("0:53b8");
+    harness.get_by_label("0 days 3:22:02.354");
+    // From dump 2 to 3 the thread kept nearly one core busy, and its stack changed.
+    harness.get_by_label("0.95 ≠");
+    harness.get_by_label_contains("4 outer frames are the same");
+    let kc = "Call Site\nntdll!RtlpStdLogCapturedStackTrace\nntdll!RtlStdLogStackTrace\n";
+    assert_eq!(harness.query_all_by_label_contains(kc).count(), 2, "in two dumps, side by side");
+    harness.get_by_label("k").click();
+    harness.run_steps(3);
+    let k = "00000000`001af510 00000000`778c848c     ntdll!RtlpStdLogCapturedStackTrace+0x8d";
+    harness.get_by_label_contains(k);
+}
+
+#[test]
+fn threads_are_joined_to_a_tree_and_to_equal_stacks() {
+    let (mut harness, _folder) = sample_window();
+    harness.key_press_modifiers(Modifiers::CTRL, Key::Num4);
+    harness.run_steps(3);
+    harness.get_by_label("Tree").click();
+    wait_for(&mut harness, "ntdll!RtlUserThreadStart");
+    harness.get_by_label("threads");
+    harness.get_by_label("Equal stacks").click();
+    wait_for(&mut harness, "ntdll!RtlpStdLogCapturedStackTrace+0x8d");
 }

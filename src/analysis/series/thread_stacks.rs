@@ -88,11 +88,11 @@ pub fn unwind_series(snapshots: &[Arc<Snapshot>], progress: &Progress) -> Result
     for snapshot in snapshots {
         let mut by_tid: HashMap<u32, ThreadStacks> = thread_stacks(snapshot, None, progress)?.into_iter().collect();
         of_dumps.push(snapshot.threads.iter().map(|thread| by_tid.remove(&thread.tid)).collect());
-        progress.tick(1)?;
     }
     let unique = Arc::new(join(&of_dumps));
-    let positions: HashMap<Vec<Va>, u32> =
-        (0..u32::try_from(unique.len()).unwrap_or(u32::MAX)).map(|at| (unique.frames(at as usize).collect(), at)).collect();
+    let positions: HashMap<Vec<Va>, u32> = (0..u32::try_from(unique.len()).unwrap_or(u32::MAX))
+        .map(|at| (unique.frames(at as usize).collect(), at))
+        .collect();
     let unique_of = of_dumps
         .iter()
         .map(|threads| threads.iter().map(|stacks| positions.get(&frames_of(stacks.as_ref()?)).copied()).collect())

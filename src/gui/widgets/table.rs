@@ -324,6 +324,7 @@ impl TableArea<'_> {
                 .striped(true)
                 .sense(Sense::click())
                 .auto_shrink([false, options.bar == Bar::None])
+                .min_scrolled_height(0.0)
                 .cell_layout(Layout::left_to_right(EguiAlign::Center));
             for column in self.model.columns() {
                 let width = f32::from(column.width_chars) * CHAR_WIDTH + CELL_PADDING;

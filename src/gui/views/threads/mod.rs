@@ -85,7 +85,9 @@ pub fn threads_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut ThreadsState) {
             ui.weak("The stacks are being unwound. When that was cancelled, F5 reads the files again.");
         }
         (Mode::Groups, Some(threads)) => groups_ui(ui, ctx, state, &shown, threads),
-        (Mode::Tree, Some(threads)) => tree_ui(ui, ctx, &mut state.panels, &for_calls(state.direction, &shown, threads, ctx)),
+        (Mode::Tree, Some(threads)) => {
+            tree_ui(ui, ctx, &mut state.panels, &for_calls(state.direction, &shown, threads, ctx))
+        }
         (Mode::Flame, Some(threads)) => {
             flame_view_ui(ui, ctx, &mut state.panels, &for_calls(state.direction, &shown, threads, ctx));
         }
@@ -99,7 +101,9 @@ fn mode_ui(ui: &mut Ui, state: &mut ThreadsState, shown: &Shown) {
         }
         ui.separator();
         if matches!(state.mode, Mode::Tree | Mode::Flame) {
-            for (direction, name) in [(Direction::CallerFirst, "callers first"), (Direction::CalleeFirst, "callees first")] {
+            for (direction, name) in
+                [(Direction::CallerFirst, "callers first"), (Direction::CalleeFirst, "callees first")]
+            {
                 ui.selectable_value(&mut state.direction, direction, name);
             }
         }
