@@ -81,7 +81,13 @@ impl ThreadMatrix {
         marks: Vec<ThreadMarks>,
     ) -> Self {
         let intervals = std::iter::repeat_n(INTERVAL, dumps.len().saturating_sub(1));
-        let columns = FIXED.into_iter().chain(intervals).collect();
+        let mut columns: Vec<Column> = FIXED.into_iter().chain(intervals).collect();
+        // Without many intervals there is room for whole names.
+        if dumps.len() < 4 {
+            for column in columns.iter_mut().filter(|column| column.align == Align::Left) {
+                column.width_chars = column.width_chars.saturating_add(8);
+            }
+        }
         Self { snapshots, dumps, symbols, rows, marks, columns }
     }
 

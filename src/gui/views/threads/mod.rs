@@ -107,7 +107,11 @@ fn mode_ui(ui: &mut Ui, state: &mut ThreadsState, shown: &Shown) {
                 ui.selectable_value(&mut state.direction, direction, name);
             }
         }
-        let text = format!("Dumps {} to {}. Choose others with the plot or the list of dumps.", shown.from, shown.to);
+        let text = if shown.from == shown.to {
+            format!("Dump {}.", shown.to)
+        } else {
+            format!("Dumps {} to {}. Choose others with the plot or the list of dumps.", shown.from, shown.to)
+        };
         ui.add(Label::new(RichText::new(text).weak()).truncate());
     });
 }

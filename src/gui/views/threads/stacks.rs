@@ -1,6 +1,6 @@
 //! The stacks of the selected thread, side by side in two dumps.
 
-use eframe::egui::{Align, Label, RichText, ScrollArea, Ui};
+use eframe::egui::{Align, Label, Layout, RichText, ScrollArea, Ui};
 
 use crate::analysis::series::thread_stacks::SeriesThreadStacks;
 use crate::analysis::snapshot::{Snapshot, Thread};
@@ -72,7 +72,10 @@ pub(super) fn stacks_ui(
     }
     ui.columns(sides.len(), |columns| {
         for (ui, side) in columns.iter_mut().zip(&sides) {
-            side_ui(ui, ctx, state.form, shown, matrix, row, side);
+            // Columns justify what they hold, which tears text apart.
+            ui.with_layout(Layout::top_down(Align::Min), |ui| {
+                side_ui(ui, ctx, state.form, shown, matrix, row, side);
+            });
         }
     });
 }
@@ -103,8 +106,7 @@ fn side_ui(
         }
     });
     let facts = thread_facts(snapshot, thread);
-    // Columns justify what they hold, which tears text apart.
-    ui.add(Label::new(RichText::new(facts).small().weak()).wrap().halign(Align::Min));
+    ui.add(Label::new(RichText::new(facts).small().weak()).wrap());
     ScrollArea::both().id_salt(("thread stack", side.in_matrix)).auto_shrink(false).show(ui, |ui| match stacks {
         Some(stacks) => thread_ui(ui, ctx, form, shown, snapshot, stacks),
         None if shown.threads.is_none() => {
