@@ -1,4 +1,4 @@
-//! The pipeline in order: files → dumps → snapshots → series.
+//! The pipeline in order: files → dumps → snapshots → series → traces → symbols.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::base::addr::Va;
 use crate::base::ids::DumpIdx;
 use crate::base::printable::printable_path;
 use crate::base::progress::{Cancelled, Progress};
 use crate::input::dump;
+use crate::input::symbols::SymbolTable;
+pub use crate::input::symbols::search::SymbolSearch;
 
 use super::series::group::group_by_process;
-use super::series::traces::decode_series;
+use super::series::traces::{decode_series, symbols_for, with_symbols};
 use super::snapshot::{Snapshot, take_snapshot};
 use super::{Analysis, Failure, Note};
 
@@ -63,6 +66,56 @@ pub fn decode_traces(analysis: &Analysis, progress: &Progress) -> Result<Analysi
         traces.push(Arc::new(decode_series(&snapshots, progress)?));
     }
     Ok(Analysis { traces: Some(traces), ..analysis.clone() })
+}
+
+/// Reads the symbols of the modules that occur in stacks, and of those that hold one of the `further` addresses: the third
+/// stage, after [`decode_traces`]. Nothing is decoded again. Doing it once more, with other places or other files there,
+/// replaces the names.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn load_symbols(
+    analysis: &Analysis,
+    search: &SymbolSearch,
+    further: &[Va],
+    progress: &Progress,
+) -> Result<Analysis, Cancelled> {
+    let Some(traces) = &analysis.traces else { return Ok(analysis.clone()) };
+    let mut named = Vec::with_capacity(traces.len());
+    for (group, traces) in analysis.groups.iter().zip(traces) {
+        let snapshots: Vec<Arc<Snapshot>> =
+            group.dumps.iter().filter_map(|dump| analysis.snapshot(*dump)).map(Arc::clone).collect();
+        let search = with_dump_folders(search, &snapshots);
+        named.push(Arc::new(with_symbols(traces, &snapshots, further, &search, progress)?));
+    }
+    Ok(Analysis { traces: Some(named), ..analysis.clone() })
+}
+
+/// Reads the symbols of the modules of one dump that hold one of the addresses.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn load_symbols_of(
+    snapshot: &Arc<Snapshot>,
+    search: &SymbolSearch,
+    addresses: Vec<Va>,
+    progress: &Progress,
+) -> Result<SymbolTable, Cancelled> {
+    let search = with_dump_folders(search, std::slice::from_ref(snapshot));
+    symbols_for(snapshot, addresses, &search, progress)
+}
+
+/// Symbols are looked for beside the dumps too.
+fn with_dump_folders(search: &SymbolSearch, snapshots: &[Arc<Snapshot>]) -> SymbolSearch {
+    let mut search = search.clone();
+    for folder in snapshots.iter().filter_map(|snapshot| snapshot.dump.path.parent()) {
+        // The parent of a bare file name is empty, and means the working folder.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        if !search.beside.iter().any(|known| known == folder) {
+            search.beside.push(folder.to_owned());
+        }
+    }
+    search
 }
 
 #[derive(Default)]

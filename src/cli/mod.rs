@@ -2,6 +2,7 @@
 
 mod args;
 pub mod error;
+mod symbols;
 
 use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -11,15 +12,14 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::analysis::run::{decode_traces, run as open_series};
-use crate::analysis::series::traces::symbols_of;
+use crate::analysis::run::{decode_traces, load_symbols, load_symbols_of, run as open_series};
 use crate::analysis::snapshot::Snapshot;
 use crate::analysis::{Analysis, Failure};
 use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
 use crate::base::printable::printable_path;
 use crate::base::progress::{Cancelled, Progress};
-use crate::present::dps::{dps, dps_text};
+use crate::present::dps::{dps, dps_text, pointer_values};
 use crate::report::csv::csv_report;
 use crate::report::file::{WriteError, write_whole, write_whole_with};
 use crate::report::json::json_report;
@@ -27,8 +27,11 @@ use crate::report::text::text_report;
 use crate::report::umdh::{Written, write_umdh};
 use crate::sample::{SampleOptions, write_sample};
 
-use args::{Arguments, Command, DpsArguments, Format, ReportArguments, SampleArguments, UmdhArguments};
+use args::{
+    Arguments, Command, DpsArguments, Format, ReportArguments, SampleArguments, SymbolArguments, UmdhArguments,
+};
 use error::CliError;
+use symbols::symbol_search;
 
 const MOST_DPS_LINES: u64 = 1 << 20;
 
@@ -115,6 +118,7 @@ pub fn print_text_report(inputs: &[PathBuf], is_sample: bool) -> ExitCode {
         table: None,
         output: None,
         baseline: None,
+        symbols: SymbolArguments::default(),
     };
     exit_code(run_report(&arguments, &Progress::default()))
 }
@@ -129,7 +133,7 @@ pub fn sample_folder() -> PathBuf {
 }
 
 fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, CliError> {
-    let analysis = Arc::new(with_progress_line(progress, || analyse(inputs, progress))?);
+    let analysis = Arc::new(with_progress_line(progress, || analyse(inputs, &arguments.symbols, progress))?);
     print_failures(&analysis.failures);
     if analysis.snapshots.is_empty() {
         return Ok(Outcome::NothingAnalysed);
@@ -189,9 +193,10 @@ fn unless_closed<T: Default>(printed: Result<T, CliError>) -> Result<T, CliError
     }
 }
 
-/// Both stages: the overview, then the stack traces.
-fn analyse(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelled> {
-    decode_traces(&open_series(inputs, progress)?, progress)
+/// All stages: the overview, the stack traces, their names.
+fn analyse(inputs: &[PathBuf], symbols: &SymbolArguments, progress: &Progress) -> Result<Analysis, Cancelled> {
+    let analysis = decode_traces(&open_series(inputs, progress)?, progress)?;
+    load_symbols(&analysis, &symbol_search(symbols), &[], progress)
 }
 
 fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, CliError> {
@@ -202,7 +207,10 @@ fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, Cli
     let width = if snapshot.is_wow64() { PointerWidth::Bits32 } else { snapshot.pointer_width() };
     // More would be a file, not a listing.
     let count = arguments.count.min(MOST_DPS_LINES);
-    let lines = dps(&snapshot.dump.memory, &symbols_of(snapshot), arguments.address, count, width);
+    let memory = &snapshot.dump.memory;
+    let values = pointer_values(memory, arguments.address, count, width);
+    let symbols = load_symbols_of(snapshot, &symbol_search(&arguments.symbols), values, progress)?;
+    let lines = dps(memory, &symbols, arguments.address, count, width);
     let text: String = lines.iter().map(|line| dps_text(line, width) + "\n").collect();
     print_result(&text)?;
     Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })

@@ -15,6 +15,8 @@ use crate::analysis::series::threads::thread_histories;
 use crate::analysis::series::traces::SeriesTraces;
 use crate::analysis::snapshot::{Snapshot, Thread};
 use crate::base::ids::DumpIdx;
+use crate::input::dump::modules::ModuleRecord;
+use crate::input::symbols::SymbolTable;
 use crate::present::traces::leading::frame_text;
 use crate::present::traces::{found_by_word, layout_text, stores_of};
 use crate::process::heap::extent::HeapKind;
@@ -280,7 +282,11 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
             .snapshots
             .iter()
             .enumerate()
-            .map(|(index, snapshot)| dump(snapshot, stores_of(analysis, DumpIdx(index))))
+            .map(|(index, snapshot)| {
+                let dump_idx = DumpIdx(index);
+                let traces = analysis.group_of(dump_idx).and_then(|group| analysis.traces_of(group));
+                dump(snapshot, stores_of(analysis, dump_idx), traces.map(|traces| &*traces.symbols))
+            })
             .collect(),
         baseline: baseline.map(|dump| dump.0 + 1),
         threads: thread_histories(&main_snapshots)
@@ -313,7 +319,7 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
     Ok(serde_json::to_string_pretty(&report)? + "\n")
 }
 
-fn dump(snapshot: &Snapshot, stores: Option<&[TraceStore]>) -> Dump {
+fn dump(snapshot: &Snapshot, stores: Option<&[TraceStore]>, symbols: Option<&SymbolTable>) -> Dump {
     let file = &snapshot.dump;
     let peb = snapshot.main_peb();
     Dump {
@@ -356,7 +362,7 @@ fn dump(snapshot: &Snapshot, stores: Option<&[TraceStore]>) -> Dump {
             names: global_flag::names(peb.nt_global_flag),
         }),
         command_line: peb.and_then(|peb| peb.parameters.as_ref()?.command_line.clone()),
-        modules: file.modules.as_ref().map(|modules| modules.iter().map(module).collect()),
+        modules: file.modules.as_ref().map(|modules| modules.iter().map(|record| module(record, symbols)).collect()),
         threads: file.threads.as_ref().map(|_| snapshot.threads.iter().map(thread).collect()),
         // Every process has a heap: none means that the list is not in the dump.
         heaps: (!snapshot.heaps.is_empty()).then(|| snapshot.heaps.iter().map(heap).collect()),
@@ -398,7 +404,9 @@ fn address_space(snapshot: &Snapshot) -> AddressSpace {
     }
 }
 
-fn module(module: &crate::input::dump::modules::ModuleRecord) -> Module {
+fn module(module: &ModuleRecord, symbols: Option<&SymbolTable>) -> Module {
+    // The names are those of one dump of the series; in another one a module may lie elsewhere.
+    let symbols = symbols.and_then(|symbols| symbols.module_at(module.base)).filter(|of| of.range == module.range());
     Module {
         base: module.base.to_string(),
         size_bytes: module.size_bytes,
@@ -407,8 +415,8 @@ fn module(module: &crate::input::dump::modules::ModuleRecord) -> Module {
         version: module.file_version.map(|[a, b, c, d]| format!("{a}.{b}.{c}.{d}")),
         pdb: module.pdb.as_ref().map(|pdb| pdb.path.clone()),
         pdb_id: module.pdb.as_ref().map(|pdb| pdb.store_id.clone()),
-        symbols: None,
-        symbols_note: None,
+        symbols: symbols.map(|symbols| symbols.quality.word()),
+        symbols_note: symbols.map(|symbols| symbols.note.clone()),
     }
 }
 

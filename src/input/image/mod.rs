@@ -1,9 +1,10 @@
-//! Images (programs and libraries) as they lie in the memory of the dumped process.
+//! Images (programs and libraries) as they lie in the memory of the dumped process, or in their files.
 //!
 //! Layout: the PE format of the Microsoft documentation, "PE Format". Only headers that are in the dump are read; a page
 //! that is missing gives nothing, never an error.
 
 pub mod exports;
+pub mod file;
 
 use crate::base::addr::{PointerWidth, Rva, Va};
 use crate::base::memory::{self, ReadMemory};
@@ -14,6 +15,8 @@ pub struct ImageHeaders {
     pub base: Va,
     pub width: PointerWidth,
     pub size_bytes: u32,
+    /// Written by the linker: a time, or a number that tells builds apart.
+    pub time_date_stamp: u32,
     pub export_directory: DirectoryEntry,
 }
 
@@ -66,6 +69,7 @@ pub fn read_headers(memory: &dyn ReadMemory, base: Va) -> Option<ImageHeaders> {
         base,
         width,
         size_bytes: memory::u32_at(memory, optional.checked_add(0x38)?)?,
+        time_date_stamp: memory::u32_at(memory, pe.checked_add(8)?)?,
         export_directory,
     })
 }
