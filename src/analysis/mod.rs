@@ -28,6 +28,8 @@ pub struct Analysis {
     pub traces: Option<Vec<Arc<SeriesTraces>>>,
     /// The stacks of all threads of each group, in the order of the groups; `None` before they were unwound.
     pub thread_stacks: Option<Vec<Arc<SeriesThreadStacks>>>,
+    /// Names for each group, in the order of the groups; `None` before they were loaded.
+    pub symbols: Option<Vec<Arc<SymbolTable>>>,
     /// Files of which nothing can be said, and why, as one line each.
     pub failures: Vec<Failure>,
     /// What the reader of the series should know: mixed processes, equal times, copies.
@@ -77,14 +79,11 @@ impl Analysis {
         self.thread_stacks.as_ref()?.get(position)
     }
 
-    /// Names for the addresses of a group: those of its traces, else of its last dump.
+    /// Names for the addresses of a group: those that were loaded, else the exports of the images in its last dump.
     pub fn symbols_of(&self, group: &ProcessGroup) -> Arc<SymbolTable> {
-        let of_traces = self.traces_of(group).filter(|traces| !traces.stacks.is_empty());
-        let last = || group.dumps.last().and_then(|dump| self.snapshot(*dump));
-        match of_traces {
-            Some(traces) => Arc::clone(&traces.symbols),
-            None => last().map(|snapshot| Arc::new(series::traces::symbols_of(snapshot))).unwrap_or_default(),
-        }
+        let position = self.groups.iter().position(|other| other == group);
+        let loaded = position.and_then(|position| self.symbols.as_ref()?.get(position));
+        loaded.or_else(|| self.traces_of(group).map(|traces| &traces.symbols)).map(Arc::clone).unwrap_or_default()
     }
 
     /// Whether something was damaged or could not be read: exit code 3.

@@ -1,4 +1,4 @@
-//! The pipeline in order: files → dumps → snapshots → series.
+//! The pipeline in order: files → dumps → snapshots → series → traces → symbols.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,14 +7,18 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::base::addr::Va;
 use crate::base::ids::DumpIdx;
 use crate::base::printable::printable_path;
 use crate::base::progress::{Cancelled, Progress};
 use crate::input::dump;
+use crate::input::symbols::SymbolTable;
+pub use crate::input::symbols::search::SymbolSearch;
 
 use super::series::group::{ProcessGroup, group_by_process};
 use super::series::thread_stacks::unwind_series;
-use super::series::traces::decode_series;
+use super::series::traces::{decode_series, symbols_for, symbols_source};
+
 use super::snapshot::{Snapshot, take_snapshot};
 use super::{Analysis, Failure, Note};
 
@@ -44,7 +48,15 @@ pub fn run(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelle
     let mut notes = found.notes;
     let snapshots: Vec<Arc<Snapshot>> = leave_out_copies(snapshots, &mut notes).into_iter().map(Arc::new).collect();
     let groups = group_by_process(&snapshots);
-    let analysis = Analysis { snapshots, groups, traces: None, thread_stacks: None, failures: found.failures, notes };
+    let analysis = Analysis {
+        snapshots,
+        groups,
+        traces: None,
+        thread_stacks: None,
+        symbols: None,
+        failures: found.failures,
+        notes,
+    };
     progress.check()?;
     let remarks = remarks(&analysis);
     // What changes the meaning of everything, mixed processes, comes first.
@@ -79,6 +91,56 @@ pub fn unwind_threads(analysis: &Analysis, progress: &Progress) -> Result<Analys
 
 fn snapshots_of(analysis: &Analysis, group: &ProcessGroup) -> Vec<Arc<Snapshot>> {
     group.dumps.iter().filter_map(|dump| analysis.snapshot(*dump)).map(Arc::clone).collect()
+}
+
+/// Reads the symbols of the modules that occur in the stacks of traces and threads: a stage after [`decode_traces`] and
+/// [`unwind_threads`]. Nothing is decoded again. Doing it once more, with other places or other files there, replaces the
+/// names.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn load_symbols(analysis: &Analysis, search: &SymbolSearch, progress: &Progress) -> Result<Analysis, Cancelled> {
+    let mut symbols = Vec::with_capacity(analysis.groups.len());
+    for group in &analysis.groups {
+        let snapshots = snapshots_of(analysis, group);
+        let of_traces = analysis.traces_of(group).map(|traces| traces.stacks.addresses());
+        let of_threads = analysis.thread_stacks_of(group).map(|threads| threads.unique.addresses());
+        let starts = snapshots.iter().flat_map(|snapshot| &snapshot.threads).filter_map(|thread| thread.start_address);
+        let addresses = [of_traces, of_threads].into_iter().flatten().flatten().copied().chain(starts).collect();
+        let search = with_dump_folders(search, &snapshots);
+        symbols.push(Arc::new(match symbols_source(&snapshots) {
+            Some(snapshot) => symbols_for(snapshot, addresses, &search, progress)?,
+            None => SymbolTable::default(),
+        }));
+    }
+    Ok(Analysis { symbols: Some(symbols), ..analysis.clone() })
+}
+
+/// Reads the symbols of the modules of one dump that hold one of the addresses.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn load_symbols_of(
+    snapshot: &Arc<Snapshot>,
+    search: &SymbolSearch,
+    addresses: Vec<Va>,
+    progress: &Progress,
+) -> Result<SymbolTable, Cancelled> {
+    let search = with_dump_folders(search, std::slice::from_ref(snapshot));
+    symbols_for(snapshot, addresses, &search, progress)
+}
+
+/// Symbols are looked for beside the dumps too.
+fn with_dump_folders(search: &SymbolSearch, snapshots: &[Arc<Snapshot>]) -> SymbolSearch {
+    let mut search = search.clone();
+    for folder in snapshots.iter().filter_map(|snapshot| snapshot.dump.path.parent()) {
+        // The parent of a bare file name is empty, and means the working folder.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        if !search.beside.iter().any(|known| known == folder) {
+            search.beside.push(folder.to_owned());
+        }
+    }
+    search
 }
 
 #[derive(Default)]

@@ -51,6 +51,16 @@ pub struct ReportArguments {
     /// Compare with this dump, by its number in time order, instead of the first.
     #[arg(long, value_name = "N")]
     pub baseline: Option<usize>,
+    #[command(flatten)]
+    pub symbols: SymbolArguments,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct SymbolArguments {
+    /// A folder with PDBs, or a symbol path (srv*STORE, cache*STORE, lists with ;). May be given more than once. Looked at
+    /// before the folders of the dumps and _NT_SYMBOL_PATH. Nothing is downloaded.
+    #[arg(long = "symbol-path", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -90,6 +100,8 @@ pub struct DpsArguments {
     /// How many pointers to list.
     #[arg(default_value_t = 16)]
     pub count: u64,
+    #[command(flatten)]
+    pub symbols: SymbolArguments,
 }
 
 fn parse_address(text: &str) -> Result<Va, String> {
@@ -102,6 +114,8 @@ pub struct StacksArguments {
     /// Which columns: k as WinDbg's k, kc call sites alone, full with the trust in each frame.
     #[arg(long, value_enum, default_value_t = Form::K)]
     pub form: Form,
+    #[command(flatten)]
+    pub symbols: SymbolArguments,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -2,6 +2,7 @@
 
 mod args;
 pub mod error;
+mod symbols;
 
 use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::analysis::run::{decode_traces, run as open_series};
-use crate::analysis::series::traces::symbols_of;
+use crate::analysis::run::{decode_traces, load_symbols, load_symbols_of, run as open_series, unwind_threads};
+use crate::analysis::series::thread_stacks::stack_addresses;
 use crate::analysis::snapshot::Snapshot;
 use crate::analysis::snapshot::thread_stacks::thread_stacks;
 use crate::analysis::{Analysis, Failure};
@@ -20,7 +21,7 @@ use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
 use crate::base::printable::printable_path;
 use crate::base::progress::{Cancelled, Progress};
-use crate::present::dps::{dps, dps_text};
+use crate::present::dps::{dps, dps_text, pointer_values};
 use crate::present::stacks::thread_text;
 use crate::report::csv::csv_report;
 use crate::report::file::{WriteError, write_whole, write_whole_with};
@@ -30,9 +31,11 @@ use crate::report::umdh::{Written, write_umdh};
 use crate::sample::{SampleOptions, write_sample};
 
 use args::{
-    Arguments, Command, DpsArguments, Format, ReportArguments, SampleArguments, StacksArguments, UmdhArguments,
+    Arguments, Command, DpsArguments, Format, ReportArguments, SampleArguments, StacksArguments, SymbolArguments,
+    UmdhArguments,
 };
 use error::CliError;
+use symbols::symbol_search;
 
 const MOST_DPS_LINES: u64 = 1 << 20;
 
@@ -120,6 +123,7 @@ pub fn print_text_report(inputs: &[PathBuf], is_sample: bool) -> ExitCode {
         table: None,
         output: None,
         baseline: None,
+        symbols: SymbolArguments::default(),
     };
     exit_code(run_report(&arguments, &Progress::default()))
 }
@@ -134,7 +138,7 @@ pub fn sample_folder() -> PathBuf {
 }
 
 fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, CliError> {
-    let analysis = Arc::new(with_progress_line(progress, || analyse(inputs, progress))?);
+    let analysis = Arc::new(with_progress_line(progress, || analyse(inputs, &arguments.symbols, progress))?);
     print_failures(&analysis.failures);
     if analysis.snapshots.is_empty() {
         return Ok(Outcome::NothingAnalysed);
@@ -194,9 +198,10 @@ fn unless_closed<T: Default>(printed: Result<T, CliError>) -> Result<T, CliError
     }
 }
 
-/// Both stages: the overview, then the stack traces.
-fn analyse(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelled> {
-    decode_traces(&open_series(inputs, progress)?, progress)
+/// All stages: the overview, the stack traces, their names.
+fn analyse(inputs: &[PathBuf], symbols: &SymbolArguments, progress: &Progress) -> Result<Analysis, Cancelled> {
+    let analysis = decode_traces(&open_series(inputs, progress)?, progress)?;
+    load_symbols(&unwind_threads(&analysis, progress)?, &symbol_search(symbols), progress)
 }
 
 fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, CliError> {
@@ -207,7 +212,10 @@ fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, Cli
     let width = if snapshot.is_wow64() { PointerWidth::Bits32 } else { snapshot.pointer_width() };
     // More would be a file, not a listing.
     let count = arguments.count.min(MOST_DPS_LINES);
-    let lines = dps(&snapshot.dump.memory, &symbols_of(snapshot), arguments.address, count, width);
+    let memory = &snapshot.dump.memory;
+    let values = pointer_values(memory, arguments.address, count, width);
+    let symbols = load_symbols_of(snapshot, &symbol_search(&arguments.symbols), values, progress)?;
+    let lines = dps(memory, &symbols, arguments.address, count, width);
     let text: String = lines.iter().map(|line| dps_text(line, width) + "\n").collect();
     print_result(&text)?;
     Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
@@ -220,7 +228,8 @@ fn run_stacks(arguments: &StacksArguments, progress: &Progress) -> Result<Outcom
     };
     let Some(snapshot) = analysis.snapshots.first() else { return Ok(Outcome::NothingAnalysed) };
     let stacks = with_progress_line(progress, || thread_stacks(snapshot, None, progress))?;
-    let symbols = symbols_of(snapshot);
+    let addresses = stacks.iter().flat_map(|(_, stacks)| stack_addresses(stacks)).collect();
+    let symbols = load_symbols_of(snapshot, &symbol_search(&arguments.symbols), addresses, progress)?;
     // Both in the order of the thread list.
     let listed = snapshot.threads.iter().filter(|thread| thread.is_listed);
     let texts: Vec<String> = listed

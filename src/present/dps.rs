@@ -19,12 +19,27 @@ pub struct DpsLine {
     pub symbol: Option<String>,
 }
 
+/// `count` pointers from `start` on, each with its place; `None` where the dump does not hold the memory.
+fn pointers(
+    memory: &dyn ReadMemory,
+    start: Va,
+    count: u64,
+    width: PointerWidth,
+) -> impl Iterator<Item = (Va, Option<Va>)> {
+    (0..count)
+        .map_while(move |index| start.checked_add(index.checked_mul(width.bytes())?))
+        .map(move |at| (at, pointer_at(memory, at, width)))
+}
+
+/// The values of `count` pointers: the addresses that [`dps`] names.
+pub fn pointer_values(memory: &dyn ReadMemory, start: Va, count: u64, width: PointerWidth) -> Vec<Va> {
+    pointers(memory, start, count, width).filter_map(|(_, value)| value).collect()
+}
+
 /// `count` pointers from `start` on.
 pub fn dps(memory: &dyn ReadMemory, symbols: &SymbolTable, start: Va, count: u64, width: PointerWidth) -> Vec<DpsLine> {
-    (0..count)
-        .map_while(|index| start.checked_add(index.checked_mul(width.bytes())?))
-        .map(|at| {
-            let value = pointer_at(memory, at, width);
+    pointers(memory, start, count, width)
+        .map(|(at, value)| {
             let symbol = value.and_then(|value| symbols.name_of(value)).map(|name| name.to_string());
             DpsLine { at, value, symbol }
         })

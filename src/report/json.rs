@@ -11,10 +11,13 @@ use serde_json::Value as Json;
 
 use crate::analysis::Analysis;
 use crate::analysis::series::stacks::StackCounts;
+use crate::analysis::series::thread_stacks::StackChange;
 use crate::analysis::series::threads::thread_histories;
 use crate::analysis::series::traces::SeriesTraces;
-use crate::analysis::snapshot::{Snapshot, Thread};
+use crate::analysis::snapshot::Snapshot;
 use crate::base::ids::DumpIdx;
+use crate::input::dump::modules::ModuleRecord;
+use crate::input::symbols::SymbolTable;
 use crate::present::traces::leading::frame_text;
 use crate::present::traces::{found_by_word, layout_text, stores_of};
 use crate::process::heap::extent::HeapKind;
@@ -23,6 +26,8 @@ use crate::process::regions::totals::Sizes;
 use crate::process::regions::usage::Usage;
 use crate::process::regions::{Completeness, MemoryType, State};
 use crate::process::traces::{Health, StoreKind, TraceStore};
+
+use super::json_threads::{ThreadEntry, threads};
 
 /// Raised when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
@@ -171,20 +176,6 @@ struct Module {
 }
 
 #[derive(Serialize)]
-struct ThreadEntry {
-    tid: u32,
-    name: Option<String>,
-    created: Option<String>,
-    start_address: Option<String>,
-    user_ns: Option<u64>,
-    kernel_ns: Option<u64>,
-    elapsed_ns: Option<u64>,
-    waiting: Option<bool>,
-    logging_trace: Option<bool>,
-    stack: Option<Json>,
-}
-
-#[derive(Serialize)]
 struct Heap {
     base: String,
     kind: Option<&'static str>,
@@ -251,7 +242,8 @@ struct ThreadSeries {
     tid: u32,
     created: Option<String>,
     cpu_ns_per_interval: Vec<Option<u64>>,
-    stack_changed: Option<Vec<bool>>,
+    /// For each interval whether the stack at its end is another than at its start; `null` where one is not known.
+    stack_changed: Option<Vec<Option<bool>>>,
 }
 
 /// The report as pretty-printed JSON, ending in a newline.
@@ -271,6 +263,8 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
         .main_group()
         .map(|group| group.dumps.iter().filter_map(|dump| analysis.snapshot(*dump)).map(Arc::clone).collect())
         .unwrap_or_default();
+    let main_symbols = analysis.main_group().map(|group| analysis.symbols_of(group));
+    let main_threads = analysis.main_group().and_then(|group| analysis.thread_stacks_of(group));
     let main_traces = analysis.main_group().and_then(|group| analysis.traces_of(group)).map(Arc::as_ref);
     let report = Report {
         schema: SCHEMA,
@@ -280,7 +274,7 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
             .snapshots
             .iter()
             .enumerate()
-            .map(|(index, snapshot)| dump(snapshot, stores_of(analysis, DumpIdx(index))))
+            .map(|(index, snapshot)| dump(analysis, DumpIdx(index), snapshot))
             .collect(),
         baseline: baseline.map(|dump| dump.0 + 1),
         threads: thread_histories(&main_snapshots)
@@ -295,10 +289,14 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
                     .iter()
                     .map(|spent| spent.map(|spent| spent.total_ns()))
                     .collect(),
-                stack_changed: None,
+                stack_changed: main_threads.map(|threads| {
+                    (1..main_snapshots.len())
+                        .map(|dump| threads.change(&history, dump).map(|change| change != StackChange::Same))
+                        .collect()
+                }),
             })
             .collect(),
-        traces: main_traces.map(traces),
+        traces: main_traces.zip(main_symbols.as_ref()).map(|(found, symbols)| traces(found, symbols)),
         traces_left_out_count: main_traces.map(|traces| {
             let unlisted_count = traces.stacks.len().saturating_sub(MOST_TRACES) as u64;
             traces.stacks.left_out_count.saturating_add(unlisted_count)
@@ -319,7 +317,10 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
     Ok(serde_json::to_string_pretty(&report)? + "\n")
 }
 
-fn dump(snapshot: &Snapshot, stores: Option<&[TraceStore]>) -> Dump {
+fn dump(analysis: &Analysis, dump: DumpIdx, snapshot: &Snapshot) -> Dump {
+    let stores = stores_of(analysis, dump);
+    let table = analysis.group_of(dump).map(|group| analysis.symbols_of(group)).unwrap_or_default();
+    let symbols = Some(table.as_ref()).filter(|table| !table.modules().is_empty());
     let file = &snapshot.dump;
     let peb = snapshot.main_peb();
     Dump {
@@ -362,8 +363,8 @@ fn dump(snapshot: &Snapshot, stores: Option<&[TraceStore]>) -> Dump {
             names: global_flag::names(peb.nt_global_flag),
         }),
         command_line: peb.and_then(|peb| peb.parameters.as_ref()?.command_line.clone()),
-        modules: file.modules.as_ref().map(|modules| modules.iter().map(module).collect()),
-        threads: file.threads.as_ref().map(|_| snapshot.threads.iter().map(thread).collect()),
+        modules: file.modules.as_ref().map(|modules| modules.iter().map(|record| module(record, symbols)).collect()),
+        threads: file.threads.as_ref().map(|_| threads(analysis, dump, snapshot, &table)),
         // Every process has a heap: none means that the list is not in the dump.
         heaps: (!snapshot.heaps.is_empty()).then(|| snapshot.heaps.iter().map(heap).collect()),
         trace_stores: stores.map(|stores| stores.iter().map(store).collect()),
@@ -404,7 +405,9 @@ fn address_space(snapshot: &Snapshot) -> AddressSpace {
     }
 }
 
-fn module(module: &crate::input::dump::modules::ModuleRecord) -> Module {
+fn module(module: &ModuleRecord, symbols: Option<&SymbolTable>) -> Module {
+    // The names are those of one dump of the series; in another one a module may lie elsewhere.
+    let symbols = symbols.and_then(|symbols| symbols.module_at(module.base)).filter(|of| of.range == module.range());
     Module {
         base: module.base.to_string(),
         size_bytes: module.size_bytes,
@@ -413,8 +416,8 @@ fn module(module: &crate::input::dump::modules::ModuleRecord) -> Module {
         version: module.file_version.map(|[a, b, c, d]| format!("{a}.{b}.{c}.{d}")),
         pdb: module.pdb.as_ref().map(|pdb| pdb.path.clone()),
         pdb_id: module.pdb.as_ref().map(|pdb| pdb.store_id.clone()),
-        symbols: None,
-        symbols_note: None,
+        symbols: symbols.map(|symbols| symbols.quality.word()),
+        symbols_note: symbols.map(|symbols| symbols.note.clone()),
     }
 }
 
@@ -455,7 +458,7 @@ fn store(store: &TraceStore) -> Store {
     }
 }
 
-fn traces(traces: &SeriesTraces) -> Vec<Trace> {
+fn traces(traces: &SeriesTraces, symbols: &SymbolTable) -> Vec<Trace> {
     let stacks = &traces.stacks;
     let counts = |stack: usize, pick: fn(StackCounts) -> u64| {
         (0..stacks.dump_count()).map(|dump| stacks.counts(stack, dump).map(pick)).collect::<Vec<_>>()
@@ -463,7 +466,7 @@ fn traces(traces: &SeriesTraces) -> Vec<Trace> {
     (0..stacks.len().min(MOST_TRACES))
         .map(|stack| Trace {
             id: stack + 1,
-            frames: stacks.frames(stack).map(|va| frame_text(&traces.symbols, va, stacks.width(stack))).collect(),
+            frames: stacks.frames(stack).map(|va| frame_text(symbols, va, stacks.width(stack))).collect(),
             addresses: stacks.frames(stack).map(|va| va.to_string()).collect(),
             is_truncated: stacks.is_cut_off(stack),
             entries_per_dump: counts(stack, |counts| counts.entry_count),
@@ -472,21 +475,6 @@ fn traces(traces: &SeriesTraces) -> Vec<Trace> {
             store_bytes_per_dump: counts(stack, |counts| counts.store_bytes),
         })
         .collect()
-}
-
-fn thread(thread: &Thread) -> ThreadEntry {
-    ThreadEntry {
-        tid: thread.tid,
-        name: thread.name.clone(),
-        created: thread.created.map(|time| time.to_string()),
-        start_address: thread.start_address.map(|va| va.to_string()),
-        user_ns: thread.times.user_ns,
-        kernel_ns: thread.times.kernel_ns,
-        elapsed_ns: thread.times.elapsed_ns,
-        waiting: None,
-        logging_trace: None,
-        stack: None,
-    }
 }
 
 fn heap(heap: &crate::analysis::snapshot::ProcessHeap) -> Heap {

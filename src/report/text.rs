@@ -132,7 +132,7 @@ fn traces_text(analysis: &Arc<Analysis>, dump: DumpIdx, interval: &[DumpIdx]) ->
 pub(super) fn stack_table(analysis: &Analysis, from: DumpIdx, to: DumpIdx) -> Option<(StackTable, Naming)> {
     let group = analysis.group_of(to)?;
     let traces = analysis.traces_of(group)?;
-    let naming = Naming { symbols: Arc::clone(&traces.symbols), rules: Arc::new(SkipRules::default()) };
+    let naming = Naming { symbols: analysis.symbols_of(group), rules: Arc::new(SkipRules::default()) };
     let stacks = Arc::clone(&traces.stacks);
     let rows = (0..u32::try_from(stacks.len()).unwrap_or(u32::MAX)).collect();
     let interval = StackInterval::new(group.dumps.clone(), from, to)?;

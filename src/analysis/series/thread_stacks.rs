@@ -79,6 +79,12 @@ pub fn main_stack(stacks: &ThreadStacks) -> &ThreadStack {
     stacks.wow64.as_ref().filter(|stack| !stack.frames.is_empty()).unwrap_or(&stacks.native)
 }
 
+/// Where all functions on a thread's stacks were executing.
+pub fn stack_addresses(stacks: &ThreadStacks) -> impl Iterator<Item = Va> + '_ {
+    let all = [Some(&stacks.native), stacks.wow64.as_ref(), stacks.exception.as_ref()];
+    all.into_iter().flatten().flat_map(|stack| stack.frames.iter().map(|frame| frame.ip))
+}
+
 /// Unwinds the threads of all dumps of one process.
 ///
 /// # Errors

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use crate::analysis::snapshot::Snapshot;
-use crate::base::addr::VaRange;
+use crate::base::addr::{Va, VaRange};
 use crate::base::progress::{Cancelled, Progress};
+use crate::input::dump::modules::ModuleRecord;
 use crate::input::symbols::SymbolTable;
+use crate::input::symbols::loader::load_symbols;
+use crate::input::symbols::search::SymbolSearch;
 use crate::process::traces::{MAX_DEPTH, StoreHeader, TraceStore, UniqueStacks, decode_store, unique_stacks_in};
 
 use super::stacks::{Found, Joining, SeriesStacks, StackCounts};
@@ -14,10 +17,10 @@ use super::stacks::{Found, Joining, SeriesStacks, StackCounts};
 #[derive(Debug, Default)]
 pub struct SeriesTraces {
     /// The stores of each dump, in the order of the dumps.
-    pub stores: Vec<Vec<TraceStore>>,
+    pub stores: Arc<Vec<Vec<TraceStore>>>,
     /// Those with most entries in the last dump first.
     pub stacks: Arc<SeriesStacks>,
-    /// Names for the addresses in them, from the last dump that has images.
+    /// Names from exports for the addresses in them; better ones come with `analysis::run::load_symbols`.
     pub symbols: Arc<SymbolTable>,
 }
 
@@ -39,7 +42,11 @@ pub fn decode_series(snapshots: &[Arc<Snapshot>], progress: &Progress) -> Result
         }
         progress.tick(1)?;
     }
-    Ok(SeriesTraces { stores, stacks: Arc::new(joining.finish()), symbols: Arc::new(series_symbols(snapshots)) })
+    Ok(SeriesTraces {
+        stores: Arc::new(stores),
+        stacks: Arc::new(joining.finish()),
+        symbols: Arc::new(symbols_source(snapshots).map(|snapshot| symbols_of(snapshot)).unwrap_or_default()),
+    })
 }
 
 /// The stacks of entries that begin in `range`, in each dump that has a store there: what one region holds, and held.
@@ -88,14 +95,32 @@ fn join(
     Ok(())
 }
 
-/// Names for the addresses in the stacks of a series: those of the last dump that has a store.
-fn series_symbols(snapshots: &[Arc<Snapshot>]) -> SymbolTable {
-    let has_stacks = |snapshot: &&Arc<Snapshot>| !snapshot.trace_stores.is_empty();
-    snapshots.iter().rev().find(has_stacks).map(|snapshot| symbols_of(snapshot)).unwrap_or_default()
+/// The dump whose modules name the addresses in the stacks of a series: the last that has a store, else the last.
+pub fn symbols_source(snapshots: &[Arc<Snapshot>]) -> Option<&Arc<Snapshot>> {
+    snapshots.iter().rev().find(|snapshot| !snapshot.trace_stores.is_empty()).or_else(|| snapshots.last())
 }
 
 /// Names from the export tables of the images in a dump.
 pub fn symbols_of(snapshot: &Snapshot) -> SymbolTable {
     let modules = snapshot.dump.modules.as_deref().unwrap_or_default();
     SymbolTable::from_exports(modules, &snapshot.dump.memory)
+}
+
+/// Names from the PDBs of the modules that hold one of the addresses, and from the exports of the others.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn symbols_for(
+    snapshot: &Snapshot,
+    mut addresses: Vec<Va>,
+    search: &SymbolSearch,
+    progress: &Progress,
+) -> Result<SymbolTable, Cancelled> {
+    addresses.sort_unstable();
+    let holds_one = |module: &ModuleRecord| {
+        let first = addresses.partition_point(|va| *va < module.base);
+        addresses.get(first).is_some_and(|va| module.range().contains(*va))
+    };
+    let modules = snapshot.dump.modules.as_deref().unwrap_or_default();
+    load_symbols(modules, &snapshot.dump.memory, search, holds_one, progress)
 }

@@ -1,10 +1,11 @@
-//! Images (programs and libraries) as they lie in the memory of the dumped process.
+//! Images (programs and libraries) as they lie in the memory of the dumped process, or in their files.
 //!
 //! Layout: the PE format of the Microsoft documentation, "PE Format". Only headers that are in the dump are read; a page
 //! that is missing gives nothing, never an error.
 
 pub mod code;
 pub mod exports;
+pub mod file;
 
 use crate::base::addr::{PointerWidth, Rva, Va};
 use crate::base::memory::{self, ReadMemory};
@@ -17,6 +18,8 @@ pub struct ImageHeaders {
     /// IMAGE_FILE_MACHINE_*: 0x8664 for x64, 0x14c for x86, 0xaa64 for ARM64.
     pub machine: u16,
     pub size_bytes: u32,
+    /// Written by the linker: a time, or a number that tells builds apart.
+    pub time_date_stamp: u32,
     pub export_directory: DirectoryEntry,
     /// The functions with their unwind data; 32-bit images have none.
     pub exception_directory: DirectoryEntry,
@@ -82,5 +85,6 @@ pub fn read_headers(memory: &dyn ReadMemory, base: Va) -> Option<ImageHeaders> {
         exception_directory: directory(3)?,
         section_table: optional.checked_add(u64::from(optional_bytes))?,
         section_count: memory::u16_at(memory, pe.checked_add(6)?)?,
+        time_date_stamp: memory::u32_at(memory, pe.checked_add(8)?)?,
     })
 }

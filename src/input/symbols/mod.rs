@@ -1,25 +1,117 @@
 //! Names for addresses: `module!function+0xoffset`, as a debugger writes them.
 //!
-//! The names come from the export tables of the images in the dump. An address between two exports gets the one before it,
-//! as in WinDbg without a PDB: the offset tells how far that may be from the truth.
+//! The names of a module come from its PDB where one is found (`loader`), else from the export table of its image, in the
+//! dump or in a file. An address between two names gets the one before it, as in WinDbg: the offset tells how far that may
+//! be from the truth.
 //!
-//! **Invariant:** a [`SymbolTable`] does not change after it was built.
+//! **Invariant:** a [`SymbolTable`] does not change after it was built; loading again makes a new one.
+
+pub mod cache;
+mod compressed;
+mod deep_stack;
+mod demangle;
+pub mod loader;
+mod names;
+pub mod pdb;
+pub mod pdb_id;
+mod pdb_source;
+mod safe_name;
+pub mod search;
+pub mod symbol_path;
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::base::addr::{Rva, Va, VaRange};
 use crate::base::memory::ReadMemory;
 use crate::input::dump::modules::ModuleRecord;
-use crate::input::image::exports::{Export, read_exports};
-use crate::input::image::read_headers;
 
-/// One module and its names, in the order of their places.
+pub use names::{ModuleNames, NameKind};
+
+/// Where the names of a module come from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum SymbolQuality {
+    /// No name is known but the module's.
+    None,
+    /// Exported functions only: others appear under the export before them.
+    Exports,
+    Pdb,
+}
+
+impl SymbolQuality {
+    /// The word for it in reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Exports => "exports",
+            Self::Pdb => "pdb",
+        }
+    }
+}
+
+/// One place that was tried for a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// What was looked for.
+    pub file: String,
+    /// Where.
+    pub place: String,
+    pub outcome: Outcome,
+}
+
+/// What came of an attempt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    Used,
+    NotThere,
+    /// A file is there and was not used: which, and why.
+    Refused(String),
+    NotAsked(String),
+    /// It was used, but not all went well.
+    Remark(String),
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, place, outcome } = self;
+        match outcome {
+            Outcome::Used => write!(f, "{file}: used: {place}"),
+            Outcome::NotThere => write!(f, "{file}: not in {place}"),
+            Outcome::Refused(reason) => write!(f, "{file}: refused: {reason}"),
+            Outcome::NotAsked(reason) => write!(f, "{file}: {place}: not asked: {reason}"),
+            Outcome::Remark(text) => write!(f, "{file}: {place}: {text}"),
+        }
+    }
+}
+
+/// One module and its names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModuleSymbols {
     pub range: VaRange,
     /// As WinDbg names modules: the file name without its extension.
     pub name: String,
-    functions: Vec<Export>,
+    pub quality: SymbolQuality,
+    /// What was tried for it, in order.
+    pub attempts: Vec<Attempt>,
+    /// What came of it, in one sentence.
+    pub note: String,
+    names: Arc<ModuleNames>,
+}
+
+impl ModuleSymbols {
+    /// The names, by place.
+    pub fn names(&self) -> &ModuleNames {
+        &self.names
+    }
+
+    /// The address of a function or variable, by the name that is shown for it.
+    pub fn address_of(&self, name: &str) -> Option<Va> {
+        self.range.start.checked_add(u64::from(self.names.place_of(name)?.0))
+    }
+
+    fn rva_of(&self, va: Va) -> Option<Rva> {
+        u32::try_from(va.offset_from(self.range.start)?).ok().map(Rva)
+    }
 }
 
 /// Names for all addresses of one dump.
@@ -38,6 +130,14 @@ pub struct SymbolName<'a> {
     pub offset: u64,
 }
 
+/// Where in the source a piece of code comes from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct SourceLine<'a> {
+    /// As the compiler saw the path.
+    pub file: &'a str,
+    pub line: u32,
+}
+
 impl fmt::Display for SymbolName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.module)?;
@@ -54,16 +154,17 @@ impl fmt::Display for SymbolName<'_> {
 impl SymbolTable {
     /// Reads the export tables of all modules; one whose image is not in the dump, or exports nothing, is named alone.
     pub fn from_exports(modules: &[ModuleRecord], memory: &dyn ReadMemory) -> Self {
-        let mut table: Vec<ModuleSymbols> = modules
-            .iter()
-            .map(|module| {
-                let exports = read_headers(memory, module.base).and_then(|image| read_exports(memory, &image));
-                let name = module_name(module.file_name());
-                ModuleSymbols { range: module.range(), name, functions: exports.unwrap_or_default() }
-            })
-            .collect();
-        table.sort_by_key(|module| module.range.start);
-        Self { modules: table }
+        Self::new(modules.iter().map(|module| loader::without_pdb(module, memory)).collect())
+    }
+
+    fn new(mut modules: Vec<ModuleSymbols>) -> Self {
+        modules.sort_by_key(|module| module.range.start);
+        Self { modules }
+    }
+
+    /// All modules, in the order of their addresses.
+    pub fn modules(&self) -> &[ModuleSymbols] {
+        &self.modules
     }
 
     /// The module that holds an address.
@@ -82,18 +183,28 @@ impl SymbolTable {
     /// The name of an address in a module; `None` elsewhere.
     pub fn name_of(&self, va: Va) -> Option<SymbolName<'_>> {
         let module = self.module_at(va)?;
-        let offset = va.offset_from(module.range.start)?;
-        let rva = Rva(u32::try_from(offset).ok()?);
-        let after = module.functions.partition_point(|function| function.rva <= rva);
-        let function = after.checked_sub(1).and_then(|index| module.functions.get(index));
-        Some(match function {
-            Some(function) => SymbolName {
+        let rva = module.rva_of(va)?;
+        Some(match module.names.name_at(rva) {
+            Some((function, start)) => SymbolName {
                 module: &module.name,
-                function: Some(&function.name),
-                offset: u64::from(rva.0.saturating_sub(function.rva.0)),
+                function: Some(function),
+                offset: u64::from(rva.0.saturating_sub(start.0)),
             },
-            None => SymbolName { module: &module.name, function: None, offset },
+            None => SymbolName { module: &module.name, function: None, offset: u64::from(rva.0) },
         })
+    }
+
+    /// The source line of an address. A return address belongs to the line after its call, or to none: callers look up the
+    /// byte before it.
+    pub fn line_of(&self, va: Va) -> Option<SourceLine<'_>> {
+        let module = self.module_at(va)?;
+        module.names.line_at(module.rva_of(va)?)
+    }
+
+    /// The address of a function or variable, in the first module of that name, whatever its case. A WOW64 process has two
+    /// ntdlls: ask each of [`Self::modules`] there.
+    pub fn address_of(&self, module: &str, name: &str) -> Option<Va> {
+        self.modules.iter().filter(|of| of.name.eq_ignore_ascii_case(module)).find_map(|of| of.address_of(name))
     }
 }
 

@@ -93,7 +93,7 @@ pub fn growth_lines(analysis: &Analysis, from: DumpIdx, to: DumpIdx) -> Vec<Stri
     let stores: Vec<_> = group
         .dumps
         .iter()
-        .zip(&traces.stores)
+        .zip(traces.stores.iter())
         .map(|(dump, stores)| (analysis.snapshot(*dump).and_then(|snapshot| snapshot.time()), stores.as_slice()))
         .collect();
     for store in traces.stores.get(to_at).into_iter().flatten() {

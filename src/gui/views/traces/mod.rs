@@ -125,7 +125,7 @@ pub fn traces_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesState) {
         ui.weak("Decoding the region…");
         return;
     };
-    let naming = naming(ctx, state, &traces);
+    let naming = naming(ctx, state);
     let (rows, rows_key) = rows_of(ui, ctx, state, &stacks, &naming, scope);
     header::filter_ui(ui, ctx, state, &stacks, rows.as_ref());
     let (Some(rows), Some(snapshot)) = (rows, ctx.session.analysis.snapshot(to).map(Arc::clone)) else {
@@ -169,14 +169,15 @@ fn stacks_of(
     made.map(Arc::clone)
 }
 
-fn naming(ctx: &ViewCtx<'_>, state: &mut TracesState, traces: &SeriesTraces) -> Naming {
+fn naming(ctx: &ViewCtx<'_>, state: &mut TracesState) -> Naming {
     let rules = &ctx.settings.skip_rules;
     let known = state
         .naming
         .take()
         .filter(|(generation, naming)| *generation == ctx.session.generation && *naming.rules == *rules);
     let (_, naming) = state.naming.insert(known.unwrap_or_else(|| {
-        let naming = Naming { symbols: Arc::clone(&traces.symbols), rules: Arc::new(rules.clone()) };
+        let symbols = ctx.session.group().map(|group| ctx.session.analysis.symbols_of(group)).unwrap_or_default();
+        let naming = Naming { symbols, rules: Arc::new(rules.clone()) };
         (ctx.session.generation, naming)
     }));
     naming.clone()

@@ -1,0 +1,38 @@
+//! Where the console program looks for symbols: its options, `_NT_SYMBOL_PATH`, and the folders that each system has for
+//! stores and caches.
+
+use std::env::var_os;
+use std::path::PathBuf;
+
+use crate::analysis::run::SymbolSearch;
+
+use super::args::SymbolArguments;
+
+pub fn symbol_search(arguments: &SymbolArguments) -> SymbolSearch {
+    SymbolSearch {
+        user_folders: arguments.paths.clone(),
+        beside: Vec::new(),
+        nt_symbol_path: std::env::var("_NT_SYMBOL_PATH").ok(),
+        cache_folder: cache_folder().map(|folder| folder.join("dumptrend").join("symbols")),
+        default_store: default_store(),
+    }
+}
+
+fn folder_of(variable: &str) -> Option<PathBuf> {
+    var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute())
+}
+
+fn cache_folder() -> Option<PathBuf> {
+    if cfg!(windows) {
+        return folder_of("LOCALAPPDATA");
+    }
+    folder_of("XDG_CACHE_HOME").or_else(|| folder_of("HOME").map(|home| home.join(".cache")))
+}
+
+/// Where WinDbg keeps what it downloads, `C:\ProgramData\Dbg\sym`; elsewhere `~/sym`, as other tools have it.
+fn default_store() -> Option<PathBuf> {
+    if cfg!(windows) {
+        return folder_of("ProgramData").map(|folder| folder.join("Dbg").join("sym"));
+    }
+    folder_of("HOME").map(|home| home.join("sym"))
+}

@@ -1,0 +1,120 @@
+//! Threads and their stacks in the JSON report.
+
+use serde::Serialize;
+
+use crate::analysis::Analysis;
+use crate::analysis::series::thread_stacks::main_stack;
+use crate::analysis::snapshot::{Snapshot, Thread};
+use crate::base::ids::DumpIdx;
+use crate::input::symbols::SymbolTable;
+use crate::present::stacks::{end_text, frame_symbol, logging_function};
+use crate::present::thread_doing::{Doing, thread_doing};
+use crate::process::stacks::{ThreadStack, ThreadStacks};
+
+/// Frames of one dump that are written out; a program with thousands of deep stacks would make gigabytes of them.
+const MOST_FRAMES: usize = 200_000;
+
+#[derive(Serialize)]
+pub(super) struct ThreadEntry {
+    tid: u32,
+    name: Option<String>,
+    created: Option<String>,
+    start_address: Option<String>,
+    start_symbol: Option<String>,
+    user_ns: Option<u64>,
+    kernel_ns: Option<u64>,
+    elapsed_ns: Option<u64>,
+    waiting: Option<bool>,
+    logging_trace: Option<bool>,
+    /// What the program does: of a WOW64 thread the 32-bit stack. Innermost first.
+    stack: Option<Vec<StackFrame>>,
+    /// Why the stack has no more frames; `null` for one that is whole.
+    stack_end: Option<String>,
+    /// The 64-bit stack below a 32-bit one.
+    native_stack: Option<Vec<StackFrame>>,
+    /// Where an exception happened, when the thread has gone elsewhere since.
+    exception_stack: Option<Vec<StackFrame>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct StackFrame {
+    address: String,
+    symbol: String,
+    sp: String,
+    return_address: Option<String>,
+    trust: &'static str,
+    source: Option<String>,
+}
+
+/// The threads of one dump. Stacks are `null` before they were unwound, and where there are too many of them.
+pub(super) fn threads(
+    analysis: &Analysis,
+    dump: DumpIdx,
+    snapshot: &Snapshot,
+    symbols: &SymbolTable,
+) -> Vec<ThreadEntry> {
+    let group = analysis.group_of(dump);
+    let position = group.and_then(|group| group.dumps.iter().position(|other| *other == dump));
+    let unwound = group.and_then(|group| analysis.thread_stacks_of(group));
+    let mut frames_left = MOST_FRAMES;
+    let entry = |(index, thread): (usize, &Thread)| {
+        let stacks = unwound.zip(position).and_then(|(unwound, dump)| unwound.stacks(dump, index));
+        let frame_count = stacks.map_or(0, frame_count);
+        let written = stacks.filter(|_| frame_count <= frames_left);
+        frames_left = frames_left.saturating_sub(frame_count);
+        entry(snapshot, thread, stacks, written, symbols)
+    };
+    snapshot.threads.iter().enumerate().map(entry).collect()
+}
+
+fn frame_count(stacks: &ThreadStacks) -> usize {
+    let all = [Some(&stacks.native), stacks.wow64.as_ref(), stacks.exception.as_ref()];
+    all.into_iter().flatten().map(|stack| stack.frames.len()).sum()
+}
+
+fn entry(
+    snapshot: &Snapshot,
+    thread: &Thread,
+    stacks: Option<&ThreadStacks>,
+    written: Option<&ThreadStacks>,
+    symbols: &SymbolTable,
+) -> ThreadEntry {
+    let doing = stacks.and_then(|stacks| thread_doing(stacks, symbols));
+    let main = written.map(main_stack);
+    let width =
+        main.and_then(|stack| stack.frames.first()).map_or_else(|| snapshot.pointer_width(), |frame| frame.width);
+    let frames = |stack: &ThreadStack| frames(stack, symbols);
+    ThreadEntry {
+        tid: thread.tid,
+        name: thread.name.clone(),
+        created: thread.created.map(|time| time.to_string()),
+        start_address: thread.start_address.map(|va| va.to_string()),
+        start_symbol: thread.start_address.and_then(|va| symbols.name_of(va)).map(|name| name.to_string()),
+        user_ns: thread.times.user_ns,
+        kernel_ns: thread.times.kernel_ns,
+        elapsed_ns: thread.times.elapsed_ns,
+        waiting: doing.map(|doing| doing == Doing::Waiting),
+        logging_trace: stacks.filter(|_| doing.is_some()).map(|stacks| logging_function(stacks, symbols).is_some()),
+        stack: main.map(frames),
+        stack_end: main.and_then(|stack| end_text(stack, width)),
+        native_stack: written.filter(|stacks| stacks.wow64.is_some()).map(|stacks| frames(&stacks.native)),
+        exception_stack: written.and_then(|stacks| stacks.exception.as_ref()).map(frames),
+    }
+}
+
+fn frames(stack: &ThreadStack, symbols: &SymbolTable) -> Vec<StackFrame> {
+    let frame = |(index, frame): (usize, &crate::process::stacks::Frame)| {
+        // The line of a caller is that of its call: the byte before the one that is returned to.
+        let back = u64::from(index > 0);
+        let at_call = crate::base::addr::Va(frame.ip.0.saturating_sub(back));
+        StackFrame {
+            address: frame.ip.to_string(),
+            symbol: frame_symbol(symbols, frame),
+            sp: frame.sp.to_string(),
+            return_address: frame.return_address.map(|va| va.to_string()),
+            trust: frame.trust.key(),
+            source: symbols.line_of(at_call).map(|line| format!("{}:{}", line.file, line.line)),
+        }
+    };
+    stack.frames.iter().enumerate().map(frame).collect()
+}
