@@ -15,5 +15,6 @@ mod report;
 mod sample;
 mod series;
 mod support;
+mod symbols;
 mod traces;
 mod umdh;

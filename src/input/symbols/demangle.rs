@@ -61,7 +61,7 @@ impl Demangler {
         let flags = undname::Flags::NAME_ONLY | undname::Flags::NO_TAG_SPECIFIER | undname::Flags::NO_MS_KEYWORDS;
         let done = undname::demangle_into(raw, flags, &mut self.buffer);
         self.written_bytes = self.written_bytes.saturating_add(self.buffer.len());
-        done.is_ok().then(|| in_msvc_spacing(&self.buffer))
+        done.is_ok().then(|| as_msvc_writes(&self.buffer))
     }
 
     fn rust_or_itanium(&mut self, raw: &str) -> Option<String> {
@@ -76,10 +76,17 @@ impl Demangler {
     }
 }
 
-/// Lists of template arguments as MSVC writes them, `A<B<int> >` and `A<int,int>`, so that one function has one name in
-/// public and private symbols.
-fn in_msvc_spacing(name: &str) -> String {
+/// Lists of template arguments and names of what the compiler makes as MSVC writes them, `A<B<int> >`, `A<int,int>` and
+/// `` `scalar deleting destructor'``, so that one function has one name in public and private symbols.
+fn as_msvc_writes(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
+    let in_full;
+    let name = if name.contains('`') {
+        in_full = name.replace(" dtor", " destructor").replace(" ctor", " constructor");
+        &in_full
+    } else {
+        name
+    };
     for c in name.chars() {
         match c {
             ' ' if out.ends_with(',') => continue,
@@ -150,6 +157,7 @@ mod tests {
             ),
             ("??2@YAPEAX_K@Z", "operator new"),
             ("??5@YAXAEAUA@@H@Z", "operator>>"),
+            ("??_GClient@@UAEPAXI@Z", "Client::`scalar deleting destructor'"),
             ("??_7type_info@@6B@", "type_info::`vftable'"),
             ("_ZN3foo3barEiPKc", "foo::bar"),
             ("_ZNSt6vectorIiSaIiEE9push_backERKi", "std::vector<int, std::allocator<int> >::push_back"),

@@ -95,7 +95,12 @@ pub fn read_pdb(bytes: &[u8], wanted: PdbId, progress: &Progress) -> Result<Resu
             take: &mut |builder, rva, kind, name| {
                 let is_public = matches!(kind, NameKind::PublicFunction | NameKind::PublicData);
                 let name = if is_public && is_x86.get() { demangler.name_x86(name) } else { demangler.name(name) };
-                builder.add(rva, &name, kind);
+                let is_plain = name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+                if is_plain {
+                    builder.add(rva, &name, kind);
+                } else {
+                    builder.add(rva, &printable(&name), kind);
+                }
             },
         };
         read_parts(bytes, Some(wanted), &mut sink, &is_x86)
@@ -334,12 +339,7 @@ fn read_symbols(mut symbols: SymbolIter<'_>, addresses: &AddressMap<'_>, sink: &
         let Some((offset, kind, name)) = found.filter(|(_, _, name)| !name.is_empty()) else { continue };
         let Some(rva) = rva_of(offset, addresses) else { continue };
         let text = name.to_string();
-        let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        if is_plain {
-            (sink.take)(sink.builder, rva, kind, &text);
-        } else {
-            (sink.take)(sink.builder, rva, kind, &printable(&text));
-        }
+        (sink.take)(sink.builder, rva, kind, &text);
     }
     Ok(())
 }
