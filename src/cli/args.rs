@@ -102,6 +102,9 @@ pub struct StacksArguments {
     /// Which columns: k as WinDbg's k, kc call sites alone, full with the trust in each frame.
     #[arg(long, value_enum, default_value_t = Form::K)]
     pub form: Form,
+    /// Where image files are, by name or as in a symbol store: for dumps that do not hold the images.
+    #[arg(long, value_name = "FOLDER")]
+    pub images: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -24,6 +24,8 @@ use crate::process::regions::usage::Usage;
 use crate::process::regions::{Completeness, MemoryType, State};
 use crate::process::traces::{Health, MAX_DEPTH, StoreKind, TraceStore};
 
+use super::json_stacks::{DumpStacks, JsonStacks};
+
 /// Raised when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
 
@@ -90,6 +92,8 @@ struct Dump {
     command_line: Option<String>,
     modules: Option<Vec<Module>>,
     threads: Option<Vec<ThreadEntry>>,
+    /// Threads whose stacks would have made the report too long.
+    stacks_left_out_count: u64,
     heaps: Option<Vec<Heap>>,
     trace_stores: Option<Vec<Store>>,
     comments: Vec<String>,
@@ -180,8 +184,10 @@ struct ThreadEntry {
     kernel_ns: Option<u64>,
     elapsed_ns: Option<u64>,
     waiting: Option<bool>,
+    /// Whether the thread was caught logging a stack trace; `null` without a stack.
     logging_trace: Option<bool>,
-    stack: Option<Json>,
+    #[serde(flatten)]
+    stacks: JsonStacks,
 }
 
 #[derive(Serialize)]
@@ -316,6 +322,8 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
 fn dump(snapshot: &Snapshot, stores: Option<&[TraceStore]>) -> Dump {
     let file = &snapshot.dump;
     let peb = snapshot.main_peb();
+    let mut stacks = DumpStacks::of(snapshot);
+    let threads = snapshot.threads.iter().map(|entry| thread(entry, &mut stacks)).collect();
     Dump {
         file: snapshot.file_name(),
         path: file.path.display().to_string(),
@@ -357,7 +365,8 @@ fn dump(snapshot: &Snapshot, stores: Option<&[TraceStore]>) -> Dump {
         }),
         command_line: peb.and_then(|peb| peb.parameters.as_ref()?.command_line.clone()),
         modules: file.modules.as_ref().map(|modules| modules.iter().map(module).collect()),
-        threads: file.threads.as_ref().map(|_| snapshot.threads.iter().map(thread).collect()),
+        threads: file.threads.as_ref().map(|_| threads),
+        stacks_left_out_count: stacks.left_out_count,
         // Every process has a heap: none means that the list is not in the dump.
         heaps: (!snapshot.heaps.is_empty()).then(|| snapshot.heaps.iter().map(heap).collect()),
         trace_stores: stores.map(|stores| stores.iter().map(store).collect()),
@@ -468,7 +477,7 @@ fn traces(traces: &SeriesTraces) -> Vec<Trace> {
         .collect()
 }
 
-fn thread(thread: &Thread) -> ThreadEntry {
+fn thread(thread: &Thread, stacks: &mut DumpStacks) -> ThreadEntry {
     ThreadEntry {
         tid: thread.tid,
         name: thread.name.clone(),
@@ -478,8 +487,8 @@ fn thread(thread: &Thread) -> ThreadEntry {
         kernel_ns: thread.times.kernel_ns,
         elapsed_ns: thread.times.elapsed_ns,
         waiting: None,
-        logging_trace: None,
-        stack: None,
+        logging_trace: stacks.is_logging_trace(thread.tid),
+        stacks: stacks.take(thread.tid),
     }
 }
 

@@ -3,5 +3,6 @@
 pub mod csv;
 pub mod file;
 pub mod json;
+mod json_stacks;
 pub mod text;
 pub mod umdh;

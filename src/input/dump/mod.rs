@@ -18,7 +18,7 @@ pub mod error;
 pub mod file_kind;
 pub mod handles;
 mod lists;
-mod mapping;
+pub(crate) mod mapping;
 pub mod memory;
 pub mod memory_info;
 pub mod modules;

@@ -5,6 +5,7 @@
 
 pub mod code;
 pub mod exports;
+pub mod files;
 
 use crate::base::addr::{PointerWidth, Rva, Va};
 use crate::base::memory::{self, ReadMemory};
@@ -16,6 +17,7 @@ pub struct ImageHeaders {
     pub width: PointerWidth,
     /// IMAGE_FILE_MACHINE_*: 0x8664 for x64, 0x14c for x86, 0xaa64 for ARM64.
     pub machine: u16,
+    pub time_date_stamp: u32,
     pub size_bytes: u32,
     pub export_directory: DirectoryEntry,
     /// The functions with their unwind data; 32-bit images have none.
@@ -77,6 +79,7 @@ pub fn read_headers(memory: &dyn ReadMemory, base: Va) -> Option<ImageHeaders> {
         base,
         width,
         machine: memory::u16_at(memory, pe.checked_add(4)?)?,
+        time_date_stamp: memory::u32_at(memory, pe.checked_add(8)?)?,
         size_bytes: memory::u32_at(memory, optional.checked_add(0x38)?)?,
         export_directory: directory(0)?,
         exception_directory: directory(3)?,
