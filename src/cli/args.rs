@@ -116,6 +116,9 @@ pub struct StacksArguments {
     pub form: Form,
     #[command(flatten)]
     pub symbols: SymbolArguments,
+    /// Where image files are, by name or as in a symbol store: for dumps that do not hold the images.
+    #[arg(long, value_name = "FOLDER")]
+    pub images: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -15,7 +15,7 @@ use clap::Parser;
 use crate::analysis::run::{decode_traces, load_symbols, load_symbols_of, run as open_series, unwind_threads};
 use crate::analysis::series::thread_stacks::stack_addresses;
 use crate::analysis::snapshot::Snapshot;
-use crate::analysis::snapshot::thread_stacks::thread_stacks;
+use crate::analysis::snapshot::thread_stacks::{thread_stacks, thread_stacks_with_images};
 use crate::analysis::{Analysis, Failure};
 use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
@@ -227,7 +227,16 @@ fn run_stacks(arguments: &StacksArguments, progress: &Progress) -> Result<Outcom
         Err(outcome) => return Ok(outcome),
     };
     let Some(snapshot) = analysis.snapshots.first() else { return Ok(Outcome::NothingAnalysed) };
-    let stacks = with_progress_line(progress, || thread_stacks(snapshot, None, progress))?;
+    let stacks = with_progress_line(progress, || match &arguments.images {
+        None => thread_stacks(snapshot, None, progress),
+        Some(folder) => {
+            let (stacks, image_count) = thread_stacks_with_images(snapshot, folder, None, progress)?;
+            if image_count == 0 {
+                eprintln!("dumptrend: no image of the dump's modules was found; look at {}", printable_path(folder));
+            }
+            Ok(stacks)
+        }
+    })?;
     let addresses = stacks.iter().flat_map(|(_, stacks)| stack_addresses(stacks)).collect();
     let symbols = load_symbols_of(snapshot, &symbol_search(&arguments.symbols), addresses, progress)?;
     // Both in the order of the thread list.

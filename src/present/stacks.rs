@@ -26,8 +26,7 @@ pub fn frame_symbol(symbols: &SymbolTable, frame: &Frame) -> String {
 
 /// The frames of one stack, a line each below a line of titles.
 pub fn stack_text(stack: &ThreadStack, symbols: &SymbolTable, form: StackForm) -> String {
-    let width = stack.frames.first().map_or(PointerWidth::Bits64, |frame| frame.width);
-    let mut text = title(width, form).to_owned();
+    let mut text = title(width_of(stack), form).to_owned();
     let mut is_certain = true;
     for frame in &stack.frames {
         if is_certain && frame.trust < Trust::Unwind && form != StackForm::CallSites {
@@ -38,6 +37,10 @@ pub fn stack_text(stack: &ThreadStack, symbols: &SymbolTable, form: StackForm) -
         text.push('\n');
     }
     text
+}
+
+fn width_of(stack: &ThreadStack) -> PointerWidth {
+    stack.frames.first().map_or(PointerWidth::Bits64, |frame| frame.width)
 }
 
 const fn title(width: PointerWidth, form: StackForm) -> &'static str {
@@ -83,7 +86,8 @@ fn call_site(symbols: &SymbolTable, frame: &Frame) -> String {
 }
 
 /// Why a stack ends, as a sentence; `None` where it is whole.
-pub fn end_text(stack: &ThreadStack, width: PointerWidth) -> Option<String> {
+pub fn end_text(stack: &ThreadStack) -> Option<String> {
+    let width = width_of(stack);
     let va = |va: Va| va.windbg(width);
     Some(match stack.end {
         StackEnd::Outermost => return None,
@@ -143,17 +147,16 @@ pub fn thread_text(
     form: StackForm,
 ) -> String {
     let mut text = thread_line(snapshot, thread, current_thread(snapshot)) + "\n";
-    let width = snapshot.pointer_width();
-    let halves = [
-        ("", Some(&stacks.native), width),
-        ("32-bit stack:\n", stacks.wow64.as_ref(), PointerWidth::Bits32),
-        ("at the exception:\n", stacks.exception.as_ref(), width),
+    let parts = [
+        ("", Some(&stacks.native)),
+        ("32-bit stack:\n", stacks.wow64.as_ref()),
+        ("at the exception:\n", stacks.exception.as_ref()),
     ];
-    for (heading, stack, width) in halves {
+    for (heading, stack) in parts {
         let Some(stack) = stack else { continue };
         text.push_str(heading);
         text.push_str(&stack_text(stack, symbols, form));
-        if let Some(reason) = end_text(stack, width) {
+        if let Some(reason) = end_text(stack) {
             text.push_str(&format!("(ends here: {reason})\n"));
         }
     }

@@ -95,6 +95,7 @@ struct Dump {
     command_line: Option<String>,
     modules: Option<Vec<Module>>,
     threads: Option<Vec<ThreadEntry>>,
+    /// Threads whose stacks would have made the report too long.
     heaps: Option<Vec<Heap>>,
     trace_stores: Option<Vec<Store>>,
     comments: Vec<String>,

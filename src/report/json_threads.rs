@@ -62,7 +62,7 @@ pub(super) fn threads(
         let frame_count = stacks.map_or(0, frame_count);
         let written = stacks.filter(|_| frame_count <= frames_left);
         frames_left = frames_left.saturating_sub(frame_count);
-        entry(snapshot, thread, stacks, written, symbols)
+        entry(thread, stacks, written, symbols)
     };
     snapshot.threads.iter().enumerate().map(entry).collect()
 }
@@ -73,7 +73,6 @@ fn frame_count(stacks: &ThreadStacks) -> usize {
 }
 
 fn entry(
-    snapshot: &Snapshot,
     thread: &Thread,
     stacks: Option<&ThreadStacks>,
     written: Option<&ThreadStacks>,
@@ -81,8 +80,6 @@ fn entry(
 ) -> ThreadEntry {
     let doing = stacks.and_then(|stacks| thread_doing(stacks, symbols));
     let main = written.map(main_stack);
-    let width =
-        main.and_then(|stack| stack.frames.first()).map_or_else(|| snapshot.pointer_width(), |frame| frame.width);
     let frames = |stack: &ThreadStack| frames(stack, symbols);
     ThreadEntry {
         tid: thread.tid,
@@ -96,7 +93,7 @@ fn entry(
         waiting: doing.map(|doing| doing == Doing::Waiting),
         logging_trace: stacks.filter(|_| doing.is_some()).map(|stacks| logging_function(stacks, symbols).is_some()),
         stack: main.map(frames),
-        stack_end: main.and_then(|stack| end_text(stack, width)),
+        stack_end: main.and_then(end_text),
         native_stack: written.filter(|stacks| stacks.wow64.is_some()).map(|stacks| frames(&stacks.native)),
         exception_stack: written.and_then(|stacks| stacks.exception.as_ref()).map(frames),
     }

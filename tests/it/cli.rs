@@ -227,3 +227,31 @@ fn a_full_disk_is_told() {
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.starts_with("dumptrend: cannot write to standard output: "), "{stderr}");
 }
+
+#[test]
+fn stacks_are_listed_for_one_dump() {
+    let series = sample_series();
+    let program = Program::new();
+    let dump = series.folder().join("allocfree-6.dmp");
+    let dump = dump.to_str().expect("a plain path");
+    let run = program.check(&["stacks", dump], 0, 0);
+    assert_eq!(run.stdout.lines().count(), 33);
+    assert!(run.stdout.contains("00000000`001af700 00000000`778834d8     ntdll!RtlpAllocateHeap+0x33bd\n"));
+    let run = program.check(&["stacks", dump, "--form", "kc"], 0, 0);
+    assert_eq!(run.stdout.lines().last(), Some("ntdll!RtlUserThreadStart"));
+    // A folder without images is told, and the stacks are listed from the dump.
+    let run = program.check(&["stacks", dump, "--images", "nowhere"], 0, 1);
+    assert!(run.stderr.contains("no image of the dump's modules was found"), "{}", run.stderr);
+    assert_eq!(run.stdout.lines().count(), 33);
+}
+
+#[test]
+fn stacks_of_no_dump_or_of_several_are_refused() {
+    let program = Program::new();
+    program.write("notes.txt", "hello\n");
+    program.check(&["stacks", "notes.txt"], 1, 1);
+    program.check(&["stacks"], 2, program.run(&["stacks"]).stderr.lines().count());
+    let series = sample_series();
+    let run = program.check(&["stacks", series.folder().to_str().expect("a plain path")], 2, 1);
+    assert!(run.stderr.contains("stacks are of one dump, this folder has 6"), "{}", run.stderr);
+}

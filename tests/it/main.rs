@@ -14,6 +14,7 @@ mod regions;
 mod report;
 mod sample;
 mod series;
+mod stacks;
 mod support;
 mod symbols;
 mod traces;

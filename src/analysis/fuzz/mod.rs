@@ -15,16 +15,17 @@ use crate::analysis::series::allocations::allocations;
 use crate::analysis::series::equal_sizes::equal_sizes;
 use crate::analysis::series::traces::decode_series;
 use crate::analysis::snapshot::take_snapshot;
+use crate::analysis::snapshot::thread_stacks::thread_stacks;
 use crate::analysis::snapshot::trace_entries::trace_entries;
 use crate::base::memory::ReadMemory;
 use crate::base::progress::Progress;
 use crate::input::dump;
 
 /// Reads `data` as a dump and touches what came of it: records, problems, regions with the memory they start with,
-/// allocations, trace stores. Whether it was a dump.
+/// allocations, trace stores, stacks. Whether it was a dump.
 ///
 /// # Panics
-/// When the regions break their invariant: sorted, none empty, without overlap.
+/// When the regions break their invariant: sorted, none empty, without overlap; or when a stack goes down.
 pub fn open_and_walk(data: &[u8]) -> bool {
     let dump = match dump::open_bytes(Path::new("any.dmp"), data.to_vec()) {
         Ok(dump) => dump,
@@ -52,6 +53,12 @@ pub fn open_and_walk(data: &[u8]) -> bool {
     }
     let snapshot = std::sync::Arc::new(snapshot);
     black_box(decode_series(std::slice::from_ref(&snapshot), &Progress::default()).is_ok());
+    let stacks = thread_stacks(&snapshot, None, &Progress::default()).unwrap_or_default();
+    for frames in stacks.iter().map(|(_, stacks)| &stacks.native.frames) {
+        // The stack pointer may stay once, behind the innermost frame.
+        let grows = |pair: &[crate::process::stacks::Frame]| matches!(pair, [before, after] if before.sp < after.sp);
+        assert!(frames.windows(2).skip(1).all(grows), "a stack goes down");
+    }
     black_box((allocations(&snapshot), equal_sizes(&snapshot), &snapshot.threads, &snapshot.dump.modules));
     true
 }

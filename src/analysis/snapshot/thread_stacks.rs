@@ -1,6 +1,7 @@
 //! The stacks of all threads of one dump. Not part of a snapshot: whoever wants stacks asks for them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use rayon::prelude::*;
 
@@ -11,6 +12,7 @@ use crate::base::progress::{Cancelled, Progress};
 use crate::input::dump::contexts::{Registers, read_context};
 use crate::input::dump::system::Architecture;
 use crate::input::dump::threads::ThreadRecord;
+use crate::input::image::files::{MemoryWithImages, WantedImage};
 use crate::process::stacks::frame_data::FrameDataSource;
 use crate::process::stacks::images::StackImages;
 use crate::process::stacks::{Limits, ThreadStack, ThreadStacks, Unwinder};
@@ -30,12 +32,26 @@ pub fn thread_stacks(
     thread_stacks_with_code(snapshot, &snapshot.dump.memory, frame_data, progress)
 }
 
-/// The same with code and unwind data read from `code`: the dump's memory with image files beneath it, for dumps that do
-/// not hold the images.
+/// The same with image files from `folder`, for dumps that do not hold the images, and how many of them were found.
 ///
 /// # Errors
 /// Only when cancelled.
-pub fn thread_stacks_with_code(
+pub fn thread_stacks_with_images(
+    snapshot: &Snapshot,
+    folder: &Path,
+    frame_data: Option<&dyn FrameDataSource>,
+    progress: &Progress,
+) -> Result<(Vec<(u32, ThreadStacks)>, usize), Cancelled> {
+    let wanted = snapshot.dump.modules.iter().flatten().map(|module| WantedImage {
+        file_name: module.file_name(),
+        range: module.range(),
+        time_date_stamp: module.time_date_stamp,
+    });
+    let code = MemoryWithImages::open(&snapshot.dump.memory, folder, wanted);
+    Ok((thread_stacks_with_code(snapshot, &code, frame_data, progress)?, code.image_count()))
+}
+
+fn thread_stacks_with_code(
     snapshot: &Snapshot,
     code: &dyn ReadMemory,
     frame_data: Option<&dyn FrameDataSource>,

@@ -6,6 +6,7 @@
 pub mod code;
 pub mod exports;
 pub mod file;
+pub mod files;
 
 use crate::base::addr::{PointerWidth, Rva, Va};
 use crate::base::memory::{self, ReadMemory};
@@ -80,11 +81,11 @@ pub fn read_headers(memory: &dyn ReadMemory, base: Va) -> Option<ImageHeaders> {
         base,
         width,
         machine: memory::u16_at(memory, pe.checked_add(4)?)?,
+        time_date_stamp: memory::u32_at(memory, pe.checked_add(8)?)?,
         size_bytes: memory::u32_at(memory, optional.checked_add(0x38)?)?,
         export_directory: directory(0)?,
         exception_directory: directory(3)?,
         section_table: optional.checked_add(u64::from(optional_bytes))?,
         section_count: memory::u16_at(memory, pe.checked_add(6)?)?,
-        time_date_stamp: memory::u32_at(memory, pe.checked_add(8)?)?,
     })
 }

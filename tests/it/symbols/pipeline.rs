@@ -48,7 +48,7 @@ fn the_third_stage_names_stacks_without_decoding_again() {
     let temp = tempfile::tempdir().expect("a temporary folder");
     write(&temp.path().join(name), &pdb);
     let search = SymbolSearch { user_folders: vec![temp.path().to_owned()], ..SymbolSearch::default() };
-    let named = load_symbols(&decoded, &search, &[], &Progress::default()).expect("not cancelled");
+    let named = load_symbols(&decoded, &search, &Progress::default()).expect("not cancelled");
     let traces = |analysis: &Analysis| Arc::clone(&analysis.traces.as_ref().expect("decoded")[0]);
     assert!(Arc::ptr_eq(&traces(&decoded).stacks, &traces(&named).stacks));
     assert!(Arc::ptr_eq(&traces(&decoded).stores, &traces(&named).stores));

@@ -4,7 +4,6 @@ use eframe::egui::{Align, Label, Layout, RichText, ScrollArea, Ui};
 
 use crate::analysis::series::thread_stacks::SeriesThreadStacks;
 use crate::analysis::snapshot::{Snapshot, Thread};
-use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
@@ -108,7 +107,7 @@ fn side_ui(
     let facts = thread_facts(snapshot, thread);
     ui.add(Label::new(RichText::new(facts).small().weak()).wrap());
     ScrollArea::both().id_salt(("thread stack", side.in_matrix)).auto_shrink(false).show(ui, |ui| match stacks {
-        Some(stacks) => thread_ui(ui, ctx, form, shown, snapshot, stacks),
+        Some(stacks) => thread_ui(ui, ctx, form, shown, stacks),
         None if shown.threads.is_none() => {
             ui.weak("Unwinding…");
         }
@@ -118,34 +117,26 @@ fn side_ui(
     });
 }
 
-fn thread_ui(
-    ui: &mut Ui,
-    ctx: &ViewCtx<'_>,
-    form: StackForm,
-    shown: &Shown,
-    snapshot: &Snapshot,
-    stacks: &ThreadStacks,
-) {
-    let width = snapshot.pointer_width();
+fn thread_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, form: StackForm, shown: &Shown, stacks: &ThreadStacks) {
     let halves = [
-        ("At the exception", stacks.exception.as_ref(), width),
-        ("32-bit stack", stacks.wow64.as_ref(), PointerWidth::Bits32),
-        (if stacks.wow64.is_some() { "64-bit stack" } else { "" }, Some(&stacks.native), width),
+        ("At the exception", stacks.exception.as_ref()),
+        ("32-bit stack", stacks.wow64.as_ref()),
+        (if stacks.wow64.is_some() { "64-bit stack" } else { "" }, Some(&stacks.native)),
     ];
-    for (title, stack, width) in halves {
+    for (title, stack) in halves {
         let Some(stack) = stack else { continue };
         if !title.is_empty() {
             ui.weak(title);
         }
-        stack_ui(ui, ctx, form, shown, stack, width);
+        stack_ui(ui, ctx, form, shown, stack);
     }
 }
 
 /// A stack holds a thousand frames at most; one label for all of them.
-fn stack_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, form: StackForm, shown: &Shown, stack: &ThreadStack, width: PointerWidth) {
+fn stack_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, form: StackForm, shown: &Shown, stack: &ThreadStack) {
     let text = stack_text(stack, &shown.naming.symbols, form);
     ui.add(Label::new(RichText::new(text.trim_end()).monospace()).extend());
-    if let Some(reason) = end_text(stack, width) {
+    if let Some(reason) = end_text(stack) {
         ui.add(Label::new(RichText::new(format!("ends here: {reason}")).small().color(ctx.theme.warning)).wrap());
     }
 }
