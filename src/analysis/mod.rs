@@ -83,7 +83,12 @@ impl Analysis {
     pub fn symbols_of(&self, group: &ProcessGroup) -> Arc<SymbolTable> {
         let position = self.groups.iter().position(|other| other == group);
         let loaded = position.and_then(|position| self.symbols.as_ref()?.get(position));
-        loaded.or_else(|| self.traces_of(group).map(|traces| &traces.symbols)).map(Arc::clone).unwrap_or_default()
+        let known = loaded.or_else(|| self.traces_of(group).map(|traces| &traces.symbols));
+        let exports = || {
+            let last = group.dumps.last().and_then(|dump| self.snapshot(*dump));
+            last.map(|snapshot| Arc::new(series::traces::symbols_of(snapshot))).unwrap_or_default()
+        };
+        known.map_or_else(exports, Arc::clone)
     }
 
     /// Whether something was damaged or could not be read: exit code 3.

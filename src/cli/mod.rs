@@ -2,7 +2,6 @@
 
 mod args;
 pub mod error;
-mod symbols;
 
 use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +11,9 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::analysis::run::{decode_traces, load_symbols, load_symbols_of, run as open_series, unwind_threads};
+use crate::analysis::run::{
+    decode_traces, load_symbols, load_symbols_of, run as open_series, symbol_search, unwind_threads,
+};
 use crate::analysis::series::thread_stacks::stack_addresses;
 use crate::analysis::snapshot::Snapshot;
 use crate::analysis::snapshot::thread_stacks::{thread_stacks, thread_stacks_with_images};
@@ -35,7 +36,6 @@ use args::{
     UmdhArguments,
 };
 use error::CliError;
-use symbols::symbol_search;
 
 const MOST_DPS_LINES: u64 = 1 << 20;
 
@@ -201,7 +201,7 @@ fn unless_closed<T: Default>(printed: Result<T, CliError>) -> Result<T, CliError
 /// All stages: the overview, the stack traces, their names.
 fn analyse(inputs: &[PathBuf], symbols: &SymbolArguments, progress: &Progress) -> Result<Analysis, Cancelled> {
     let analysis = decode_traces(&open_series(inputs, progress)?, progress)?;
-    load_symbols(&unwind_threads(&analysis, progress)?, &symbol_search(symbols), progress)
+    load_symbols(&unwind_threads(&analysis, progress)?, &symbol_search(symbols.paths.clone()), progress)
 }
 
 fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, CliError> {
@@ -214,7 +214,7 @@ fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, Cli
     let count = arguments.count.min(MOST_DPS_LINES);
     let memory = &snapshot.dump.memory;
     let values = pointer_values(memory, arguments.address, count, width);
-    let symbols = load_symbols_of(snapshot, &symbol_search(&arguments.symbols), values, progress)?;
+    let symbols = load_symbols_of(snapshot, &symbol_search(arguments.symbols.paths.clone()), values, progress)?;
     let lines = dps(memory, &symbols, arguments.address, count, width);
     let text: String = lines.iter().map(|line| dps_text(line, width) + "\n").collect();
     print_result(&text)?;
@@ -238,7 +238,7 @@ fn run_stacks(arguments: &StacksArguments, progress: &Progress) -> Result<Outcom
         }
     })?;
     let addresses = stacks.iter().flat_map(|(_, stacks)| stack_addresses(stacks)).collect();
-    let symbols = load_symbols_of(snapshot, &symbol_search(&arguments.symbols), addresses, progress)?;
+    let symbols = load_symbols_of(snapshot, &symbol_search(arguments.symbols.paths.clone()), addresses, progress)?;
     // Both in the order of the thread list.
     let listed = snapshot.threads.iter().filter(|thread| thread.is_listed);
     let texts: Vec<String> = listed

@@ -39,6 +39,8 @@ pub enum Command {
     SetAxis(Axis),
     SetScale(Scale),
     SetSkipRules(SkipRules),
+    /// Look for symbols in these places, now and from now on.
+    SetSymbolPath(String),
     SetTheme(ThemeChoice),
     SetTextSize(f32),
     CopyText(String),

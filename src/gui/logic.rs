@@ -9,7 +9,9 @@ use eframe::egui::{self, Key, KeyboardShortcut, Modifiers};
 use crate::analysis::Analysis;
 use crate::base::ids::DumpIdx;
 use crate::jobs::Finished;
-use crate::jobs::open_series::{JobOutput, decode_series, open_sample, open_series, save_file, unwind_series};
+use crate::jobs::open_series::{
+    JobOutput, decode_series, name_series, open_sample, open_series, save_file, unwind_series,
+};
 use crate::present::log::{Gravity, LogEntry};
 
 use super::app::{App, Message};
@@ -70,12 +72,15 @@ impl App {
                 }
                 Finished::Done(JobOutput::Decoded(analysis)) => {
                     self.take_stage(&analysis, |shown| Analysis { traces: analysis.traces.clone(), ..shown });
+                    self.read_symbols_when_due();
                 }
                 Finished::Done(JobOutput::Unwound(analysis)) => {
-                    self.take_stage(&analysis, |shown| Analysis {
-                        thread_stacks: analysis.thread_stacks.clone(),
-                        ..shown
-                    });
+                    let stacks = analysis.thread_stacks.clone();
+                    self.take_stage(&analysis, |shown| Analysis { thread_stacks: stacks, ..shown });
+                    self.read_symbols_when_due();
+                }
+                Finished::Done(JobOutput::Named(analysis)) => {
+                    self.take_stage(&analysis, |shown| Analysis { symbols: analysis.symbols.clone(), ..shown });
                 }
                 Finished::Done(JobOutput::Saved(path)) => {
                     self.tell(format!("saved {}", path.display()), false);
@@ -152,6 +157,20 @@ impl App {
             self.session.analysis = Arc::new(join(Analysis::clone(&self.session.analysis)));
             self.session.generation += 1;
         }
+    }
+
+    /// Symbols are wanted for the modules that occur in stacks: once these are known.
+    fn read_symbols_when_due(&mut self) {
+        let analysis = &self.session.analysis;
+        let has_stores = analysis.snapshots.iter().any(|snapshot| !snapshot.trace_stores.is_empty());
+        if analysis.thread_stacks.is_some() && (analysis.traces.is_some() || !has_stores) {
+            self.read_symbols();
+        }
+    }
+
+    fn read_symbols(&mut self) {
+        let (analysis, path) = (Arc::clone(&self.session.analysis), self.settings.symbol_path.clone());
+        self.jobs.start("reading symbols", move |progress| name_series(&analysis, &path, progress));
     }
 
     /// The window's title: the process first, because task bars cut titles at the end.
@@ -282,6 +301,7 @@ impl App {
             | Command::SetAxis(_)
             | Command::SetScale(_)
             | Command::SetSkipRules(_)
+            | Command::SetSymbolPath(_)
             | Command::SetTheme(_)
             | Command::SetTextSize(_) => self.apply_setting(ctx, &command),
         }
@@ -293,6 +313,12 @@ impl App {
             Command::SetAxis(axis) => self.settings.axis = *axis,
             Command::SetScale(scale) => self.settings.scale = *scale,
             Command::SetSkipRules(rules) => self.settings.skip_rules.clone_from(rules),
+            Command::SetSymbolPath(path) => {
+                self.settings.symbol_path.clone_from(path);
+                if !self.session.is_empty() {
+                    self.read_symbols();
+                }
+            }
             Command::SetTheme(choice) => {
                 self.settings.theme = *choice;
                 theme::install(ctx, *choice);

@@ -43,6 +43,8 @@ pub struct Settings {
     pub division: Division,
     pub axis: Axis,
     pub scale: Scale,
+    /// Where symbols are looked for first, in the form of `_NT_SYMBOL_PATH`.
+    pub symbol_path: String,
     /// Which frames are passed over to find the one that leads a stack.
     pub skip_rules: SkipRules,
     /// What was opened, the newest first; each entry is the files and folders of one series.
@@ -59,6 +61,7 @@ impl Default for Settings {
             division: Division::default(),
             axis: Axis::default(),
             scale: Scale::default(),
+            symbol_path: String::new(),
             skip_rules: SkipRules::default(),
             recent: Vec::new(),
         }

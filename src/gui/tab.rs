@@ -55,8 +55,7 @@ impl Tab {
             Self::Findings => {
                 Some("The analysis patterns that the series shows, each with its evidence and what to do.")
             }
-            Self::Symbols => Some("For each module: which PDB it needs, where it was looked for, and what was found."),
-            Self::Overview | Self::Regions | Self::Threads | Self::Traces | Self::Log => None,
+            Self::Overview | Self::Regions | Self::Threads | Self::Traces | Self::Symbols | Self::Log => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::analysis::Analysis;
-use crate::analysis::run::{decode_traces, run, unwind_threads};
+use crate::analysis::run::{decode_traces, load_symbols, run, symbol_search, unwind_threads};
 use crate::base::progress::{Cancelled, Progress};
 use crate::sample::{SampleError, SampleOptions, write_sample};
 
@@ -17,6 +17,7 @@ pub enum JobOutput {
     /// What was opened, with one more stage done.
     Decoded(Box<Analysis>),
     Unwound(Box<Analysis>),
+    Named(Box<Analysis>),
     /// A file was written.
     Saved(PathBuf),
     /// One line: what, where, what to do.
@@ -46,6 +47,15 @@ pub fn decode_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutp
 /// Only when cancelled.
 pub fn unwind_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
     Ok(JobOutput::Unwound(Box::new(unwind_threads(analysis, progress)?)))
+}
+
+/// Reads the symbols of what was opened. `symbol_path` is looked in first.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn name_series(analysis: &Analysis, symbol_path: &str, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    let folders = Some(symbol_path.trim()).filter(|path| !path.is_empty()).map(PathBuf::from).into_iter().collect();
+    Ok(JobOutput::Named(Box::new(load_symbols(analysis, &symbol_search(folders), progress)?)))
 }
 
 /// Writes the sample series into a folder and opens it.

@@ -14,6 +14,7 @@ pub mod series_plot;
 pub mod stacks;
 pub mod strip;
 pub mod summary;
+pub mod symbols;
 pub mod table;
 pub mod thread_doing;
 pub mod thread_groups;

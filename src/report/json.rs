@@ -95,6 +95,8 @@ struct Dump {
     command_line: Option<String>,
     modules: Option<Vec<Module>>,
     threads: Option<Vec<ThreadEntry>>,
+    /// Threads whose stack is not written, because there are too many.
+    stacks_left_out_count: usize,
     /// Threads whose stacks would have made the report too long.
     heaps: Option<Vec<Heap>>,
     trace_stores: Option<Vec<Store>>,
@@ -324,6 +326,7 @@ fn dump(analysis: &Analysis, dump: DumpIdx, snapshot: &Snapshot) -> Dump {
     let symbols = Some(table.as_ref()).filter(|table| !table.modules().is_empty());
     let file = &snapshot.dump;
     let peb = snapshot.main_peb();
+    let (entries, stacks_left_out_count) = threads(analysis, dump, snapshot, &table);
     Dump {
         file: snapshot.file_name(),
         path: file.path.display().to_string(),
@@ -365,7 +368,8 @@ fn dump(analysis: &Analysis, dump: DumpIdx, snapshot: &Snapshot) -> Dump {
         }),
         command_line: peb.and_then(|peb| peb.parameters.as_ref()?.command_line.clone()),
         modules: file.modules.as_ref().map(|modules| modules.iter().map(|record| module(record, symbols)).collect()),
-        threads: file.threads.as_ref().map(|_| threads(analysis, dump, snapshot, &table)),
+        threads: file.threads.as_ref().map(|_| entries),
+        stacks_left_out_count,
         // Every process has a heap: none means that the list is not in the dump.
         heaps: (!snapshot.heaps.is_empty()).then(|| snapshot.heaps.iter().map(heap).collect()),
         trace_stores: stores.map(|stores| stores.iter().map(store).collect()),

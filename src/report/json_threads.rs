@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use crate::analysis::Analysis;
-use crate::analysis::series::thread_stacks::main_stack;
 use crate::analysis::snapshot::{Snapshot, Thread};
 use crate::base::ids::DumpIdx;
 use crate::input::symbols::SymbolTable;
@@ -12,7 +11,7 @@ use crate::present::thread_doing::{Doing, thread_doing};
 use crate::process::stacks::{ThreadStack, ThreadStacks};
 
 /// Frames of one dump that are written out; a program with thousands of deep stacks would make gigabytes of them.
-const MOST_FRAMES: usize = 200_000;
+const MOST_FRAMES: usize = 50_000;
 
 #[derive(Serialize)]
 pub(super) struct ThreadEntry {
@@ -26,12 +25,11 @@ pub(super) struct ThreadEntry {
     elapsed_ns: Option<u64>,
     waiting: Option<bool>,
     logging_trace: Option<bool>,
-    /// What the program does: of a WOW64 thread the 32-bit stack. Innermost first.
+    /// Innermost first. Of a WOW64 thread first the 64-bit frames, then those of the 32-bit program.
     stack: Option<Vec<StackFrame>>,
     /// Why the stack has no more frames; `null` for one that is whole.
     stack_end: Option<String>,
-    /// The 64-bit stack below a 32-bit one.
-    native_stack: Option<Vec<StackFrame>>,
+    wow64_stack_end: Option<String>,
     /// Where an exception happened, when the thread has gone elsewhere since.
     exception_stack: Option<Vec<StackFrame>>,
 }
@@ -39,6 +37,7 @@ pub(super) struct ThreadEntry {
 #[derive(Serialize)]
 pub(super) struct StackFrame {
     address: String,
+    pointer_bits: u32,
     symbol: String,
     sp: String,
     return_address: Option<String>,
@@ -46,25 +45,29 @@ pub(super) struct StackFrame {
     source: Option<String>,
 }
 
-/// The threads of one dump. Stacks are `null` before they were unwound, and where there are too many of them.
+/// The threads of one dump, and how many stacks were left out because there are too many of them. Stacks are `null`
+/// before they were unwound, too.
 pub(super) fn threads(
     analysis: &Analysis,
     dump: DumpIdx,
     snapshot: &Snapshot,
     symbols: &SymbolTable,
-) -> Vec<ThreadEntry> {
+) -> (Vec<ThreadEntry>, usize) {
     let group = analysis.group_of(dump);
     let position = group.and_then(|group| group.dumps.iter().position(|other| *other == dump));
     let unwound = group.and_then(|group| analysis.thread_stacks_of(group));
     let mut frames_left = MOST_FRAMES;
+    let mut left_out_count = 0;
     let entry = |(index, thread): (usize, &Thread)| {
         let stacks = unwound.zip(position).and_then(|(unwound, dump)| unwound.stacks(dump, index));
         let frame_count = stacks.map_or(0, frame_count);
         let written = stacks.filter(|_| frame_count <= frames_left);
-        frames_left = frames_left.saturating_sub(frame_count);
+        frames_left = if written.is_some() { frames_left.saturating_sub(frame_count) } else { frames_left };
+        left_out_count += usize::from(stacks.is_some() && written.is_none());
         entry(thread, stacks, written, symbols)
     };
-    snapshot.threads.iter().enumerate().map(entry).collect()
+    let entries = snapshot.threads.iter().enumerate().map(entry).collect();
+    (entries, left_out_count)
 }
 
 fn frame_count(stacks: &ThreadStacks) -> usize {
@@ -79,7 +82,6 @@ fn entry(
     symbols: &SymbolTable,
 ) -> ThreadEntry {
     let doing = stacks.and_then(|stacks| thread_doing(stacks, symbols));
-    let main = written.map(main_stack);
     let frames = |stack: &ThreadStack| frames(stack, symbols);
     ThreadEntry {
         tid: thread.tid,
@@ -92,9 +94,12 @@ fn entry(
         elapsed_ns: thread.times.elapsed_ns,
         waiting: doing.map(|doing| doing == Doing::Waiting),
         logging_trace: stacks.filter(|_| doing.is_some()).map(|stacks| logging_function(stacks, symbols).is_some()),
-        stack: main.map(frames),
-        stack_end: main.and_then(end_text),
-        native_stack: written.filter(|stacks| stacks.wow64.is_some()).map(|stacks| frames(&stacks.native)),
+        stack: written.map(|stacks| {
+            let halves = [Some(&stacks.native), stacks.wow64.as_ref()];
+            halves.into_iter().flatten().flat_map(frames).collect()
+        }),
+        stack_end: written.and_then(|stacks| end_text(&stacks.native)),
+        wow64_stack_end: written.and_then(|stacks| end_text(stacks.wow64.as_ref()?)),
         exception_stack: written.and_then(|stacks| stacks.exception.as_ref()).map(frames),
     }
 }
@@ -106,6 +111,7 @@ fn frames(stack: &ThreadStack, symbols: &SymbolTable) -> Vec<StackFrame> {
         let at_call = crate::base::addr::Va(frame.ip.0.saturating_sub(back));
         StackFrame {
             address: frame.ip.to_string(),
+            pointer_bits: frame.width.bits(),
             symbol: frame_symbol(symbols, frame),
             sp: frame.sp.to_string(),
             return_address: frame.return_address.map(|va| va.to_string()),

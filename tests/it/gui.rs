@@ -127,6 +127,9 @@ fn every_tab_shows_something() {
             None if tab == Tab::Overview => {
                 harness.get_by_label("From dump 1 to dump 6");
             }
+            None if tab == Tab::Symbols => {
+                harness.get_by_label("Symbol path");
+            }
             None if tab == Tab::Threads => {
                 harness.get_by_label("Equal stacks");
             }
@@ -515,7 +518,7 @@ fn threads_are_joined_to_a_tree_and_to_equal_stacks() {
     harness.key_press_modifiers(Modifiers::CTRL, Key::Num4);
     harness.run_steps(3);
     harness.get_by_label("Tree").click();
-    wait_for(&mut harness, "ntdll!RtlUserThreadStart");
+    wait_for(&mut harness, "▾ ntdll!RtlUserThreadStart");
     harness.get_by_label("threads");
     harness.get_by_label("Equal stacks").click();
     wait_for(&mut harness, "ntdll!RtlpStdLogCapturedStackTrace+0x8d");

@@ -5,6 +5,7 @@ mod empty;
 mod log;
 mod overview;
 mod regions;
+mod symbols;
 mod threads;
 mod traces;
 
@@ -20,6 +21,7 @@ use super::tab::Tab;
 pub struct Views {
     overview: overview::OverviewState,
     regions: regions::RegionsState,
+    symbols: symbols::SymbolsState,
     threads: threads::ThreadsState,
     traces: traces::TracesState,
     log: log::LogState,
@@ -33,6 +35,7 @@ impl Views {
             (_, Some(text)) => coming::coming_ui(ui, tab.title(), text),
             _ if ctx.session.is_empty() => empty::empty_ui(ui, ctx),
             (Tab::Regions, None) => regions::regions_ui(ui, ctx, &mut self.regions),
+            (Tab::Symbols, None) => symbols::symbols_ui(ui, ctx, &mut self.symbols),
             (Tab::Threads, None) => threads::threads_ui(ui, ctx, &mut self.threads),
             (Tab::Traces, None) => traces::traces_ui(ui, ctx, &mut self.traces),
             (_, None) => overview::overview_ui(ui, ctx, &mut self.overview),

@@ -324,11 +324,14 @@ impl TableArea<'_> {
                 .striped(true)
                 .sense(Sense::click())
                 .auto_shrink([false, options.bar == Bar::None])
-                .min_scrolled_height(0.0)
                 .cell_layout(Layout::left_to_right(EguiAlign::Center));
             for column in self.model.columns() {
                 let width = f32::from(column.width_chars) * CHAR_WIDTH + CELL_PADDING;
                 builder = builder.column(EguiColumn::initial(width).at_least(32.0).clip(true).resizable(true));
+            }
+            if options.bar != Bar::None {
+                // The one table of its page takes what is left, however little.
+                builder = builder.min_scrolled_height(0.0);
             }
             if let Some(position) = scroll_to {
                 // What another view selected comes to the middle; keys move by as little as they can.

@@ -10,6 +10,7 @@ pub mod cache;
 mod compressed;
 mod deep_stack;
 mod demangle;
+pub mod environment;
 pub mod loader;
 mod names;
 pub mod pdb;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use dumptrend::analysis::run::unwind_threads;
+use dumptrend::analysis::series::group::group_by_process;
 use dumptrend::analysis::series::traces::symbols_of;
 use dumptrend::analysis::snapshot::Snapshot;
 use dumptrend::analysis::snapshot::thread_stacks::{thread_stacks, thread_stacks_with_images};
@@ -47,9 +49,9 @@ fn the_stack_of_the_case_is_found_frame_by_frame() {
 
 #[test]
 fn the_json_report_has_the_stacks() {
-    let series = sample_series();
+    let analysis = unwind_threads(&sample_series().analysis, &Progress::default()).expect("not cancelled");
     let report: Value =
-        serde_json::from_str(&json_report(&series.analysis, None).expect("a report")).expect("valid JSON");
+        serde_json::from_str(&json_report(&Arc::new(analysis), None).expect("a report")).expect("valid JSON");
     let thread = &report["dumps"][5]["threads"][0];
     let stack = thread["stack"].as_array().expect("a stack");
     assert_eq!(stack.len(), 31);
@@ -57,7 +59,8 @@ fn the_json_report_has_the_stacks() {
     assert_eq!((&stack[3]["address"], &stack[3]["sp"]), (&"0x77891142".into(), &"0x1af700".into()));
     assert_eq!((&stack[0]["trust"], &stack[30]["trust"]), (&"context".into(), &"unwind".into()));
     assert_eq!((&thread["logging_trace"], &thread["stack_end"]), (&true.into(), &Value::Null));
-    assert_eq!((&thread["wow64_stack"], &thread["exception_stack"]), (&Value::Null, &Value::Null));
+    assert_eq!((&thread["wow64_stack_end"], &thread["exception_stack"]), (&Value::Null, &Value::Null));
+    assert_eq!((&thread["waiting"], &stack[0]["pointer_bits"]), (&false.into(), &64.into()));
     assert_eq!(report["dumps"][5]["stacks_left_out_count"], 0);
 }
 
@@ -111,6 +114,8 @@ fn thousands_of_threads_keep_their_order_and_the_report_stays_bounded() {
     assert!(stacks.iter().all(|(_, stacks)| stacks.native.frames.len() == 31));
     let mut analysis = dumptrend::analysis::Analysis::default();
     analysis.snapshots.push(Arc::new(snapshot));
+    analysis.groups = group_by_process(&analysis.snapshots);
+    let analysis = unwind_threads(&analysis, &Progress::default()).expect("not cancelled");
     let report: Value = serde_json::from_str(&json_report(&Arc::new(analysis), None).expect("a report")).expect("JSON");
     // 50,000 frames are 1613 stacks.
     assert_eq!(report["dumps"][0]["stacks_left_out_count"], 4000 - 1613);

@@ -3,7 +3,7 @@
 use eframe::egui::{Align, Label, Layout, RichText, ScrollArea, Ui};
 
 use crate::analysis::series::thread_stacks::SeriesThreadStacks;
-use crate::analysis::snapshot::{Snapshot, Thread};
+use crate::analysis::snapshot::Thread;
 use crate::base::ids::DumpIdx;
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;

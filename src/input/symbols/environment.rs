@@ -1,16 +1,15 @@
-//! Where the console program looks for symbols: its options, `_NT_SYMBOL_PATH`, and the folders that each system has for
-//! stores and caches.
+//! Where symbols are looked for on this machine: what the user names, `_NT_SYMBOL_PATH`, and the folders that each system
+//! has for stores and caches.
 
 use std::env::var_os;
 use std::path::PathBuf;
 
-use crate::analysis::run::SymbolSearch;
+use super::search::SymbolSearch;
 
-use super::args::SymbolArguments;
-
-pub fn symbol_search(arguments: &SymbolArguments) -> SymbolSearch {
+/// `user_folders` come first; each may be a whole symbol path.
+pub fn symbol_search(user_folders: Vec<PathBuf>) -> SymbolSearch {
     SymbolSearch {
-        user_folders: arguments.paths.clone(),
+        user_folders,
         beside: Vec::new(),
         nt_symbol_path: std::env::var("_NT_SYMBOL_PATH").ok(),
         cache_folder: cache_folder().map(|folder| folder.join("dumptrend").join("symbols")),
