@@ -108,6 +108,9 @@ pub fn end_text(stack: &ThreadStack) -> Option<String> {
         StackEnd::NoCallerFound { sp } => format!("no caller was found on the stack from {} on", va(sp)),
         StackEnd::NoProgress { sp } => format!("the next frame would lie at {}, not further up the stack", va(sp)),
         StackEnd::OutsideStack { sp } => format!("the next frame would lie at {}, beyond the thread's stack", va(sp)),
+        StackEnd::In32BitCode { ip } => {
+            format!("the thread runs 32-bit code at {}; where its 64-bit stack goes on is not known", va(ip))
+        }
         StackEnd::FrameLimit => format!("only the innermost {} frames are followed", stack.frames.len()),
     })
 }

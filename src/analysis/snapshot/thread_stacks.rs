@@ -6,10 +6,10 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::Snapshot;
-use crate::base::addr::{PointerWidth, Va, VaRange};
+use crate::base::addr::{PointerWidth, Va};
 use crate::base::memory::ReadMemory;
 use crate::base::progress::{Cancelled, Progress};
-use crate::input::dump::contexts::{Registers, read_context};
+use crate::input::dump::contexts::{Registers, X86Registers, read_context};
 use crate::input::dump::system::Architecture;
 use crate::input::dump::threads::ThreadRecord;
 use crate::input::image::files::{MemoryWithImages, WantedImage};
@@ -107,21 +107,36 @@ impl Process<'_> {
             .filter(|at_exception| Some(*at_exception) != registers);
         let bounds = self.tebs.by_base.get(&thread.teb).and_then(|teb| teb.stack);
         let saved = Some(thread.saved_stack).filter(|stack| !stack.is_empty());
+        let narrow_bounds = self.tebs.narrow.get(&thread.tid).and_then(|teb| teb.stack);
         let unwind = |registers: Registers| self.unwinder.unwind(registers, bounds.or(saved));
-        ThreadStacks {
-            native: registers.map_or_else(ThreadStack::without_context, unwind),
-            wow64: self.wow64_stack(thread),
-            exception: exception.map(unwind),
+        let unwind_narrow = |registers: X86Registers| self.unwinder.unwind(Registers::X86(registers), narrow_bounds);
+        let exception = exception.map(|registers| match self.registers_in_32_bit_code(&registers) {
+            Some(narrow) => unwind_narrow(narrow),
+            None => unwind(registers),
+        });
+        let has_two_halves = self.snapshot.is_wow64() && self.snapshot.pointer_width() == PointerWidth::Bits64;
+        match registers.and_then(|registers| Some((registers, self.registers_in_32_bit_code(&registers)?))) {
+            // What the thread has saved of its 32-bit registers is older than these.
+            Some((registers, narrow)) => ThreadStacks {
+                native: ThreadStack::in_32_bit_code(&registers),
+                wow64: Some(unwind_narrow(narrow)),
+                exception,
+            },
+            None => ThreadStacks {
+                native: registers.map_or_else(ThreadStack::without_context, unwind),
+                wow64: has_two_halves.then(|| {
+                    let registers = read_wow64_registers(&self.snapshot.dump.memory, thread.teb);
+                    registers.map_or_else(ThreadStack::without_context, unwind_narrow)
+                }),
+                exception,
+            },
         }
     }
 
-    /// The 32-bit half, for threads that have one.
-    fn wow64_stack(&self, thread: &ThreadRecord) -> Option<ThreadStack> {
-        if !self.snapshot.is_wow64() || self.snapshot.pointer_width() == PointerWidth::Bits32 {
-            return None;
-        }
-        let stack: Option<VaRange> = self.tebs.narrow.get(&thread.tid).and_then(|teb| teb.stack);
-        let registers = read_wow64_registers(&self.snapshot.dump.memory, thread.teb).map(Registers::X86);
-        Some(registers.map_or_else(ThreadStack::without_context, |registers| self.unwinder.unwind(registers, stack)))
+    /// The registers of a thread of a WOW64 process that executes its 32-bit code.
+    fn registers_in_32_bit_code(&self, registers: &Registers) -> Option<X86Registers> {
+        let Registers::X64(wide) = registers else { return None };
+        let width = self.unwinder.images.width_at(registers.ip());
+        wide.narrow().filter(|_| self.snapshot.is_wow64() && width == Some(PointerWidth::Bits32))
     }
 }

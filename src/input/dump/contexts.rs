@@ -51,6 +51,21 @@ const RSP: usize = 4;
 const RBP: usize = 5;
 
 impl X64Registers {
+    /// What 32-bit code sees of them; `None` when the instruction or stack pointer is no 32-bit one.
+    pub fn narrow(&self) -> Option<X86Registers> {
+        let [_, _, _, rbx, rsp, rbp, rsi, rdi, ..] = self.general;
+        // 32-bit code leaves the upper halves as they are, which mean nothing to it.
+        let low = |value: u64| u32::try_from(value & u64::from(u32::MAX)).unwrap_or_default();
+        Some(X86Registers {
+            eip: u32::try_from(self.rip).ok()?,
+            esp: u32::try_from(rsp).ok()?,
+            ebp: low(rbp),
+            ebx: low(rbx),
+            esi: low(rsi),
+            edi: low(rdi),
+        })
+    }
+
     pub const fn rsp(&self) -> u64 {
         let [_, _, _, _, rsp, ..] = self.general;
         rsp

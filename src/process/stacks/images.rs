@@ -57,6 +57,11 @@ impl StackImages {
         Self { images }
     }
 
+    /// The bitness of the image at an address, where its headers tell.
+    pub fn width_at(&self, va: Va) -> Option<PointerWidth> {
+        self.at(va)?.width
+    }
+
     pub(super) fn at(&self, va: Va) -> Option<&StackImage> {
         let after = self.images.partition_point(|image| image.range.start <= va);
         self.images.get(after.checked_sub(1)?).filter(|image| image.range.contains(va))

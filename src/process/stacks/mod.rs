@@ -53,6 +53,19 @@ pub enum Trust {
     Context,
 }
 
+impl Frame {
+    fn innermost(registers: &Registers) -> Self {
+        Self {
+            ip: registers.ip(),
+            sp: registers.sp(),
+            fp: registers.fp(),
+            return_address: None,
+            trust: Trust::Context,
+            width: registers.width(),
+        }
+    }
+}
+
 impl Trust {
     /// As in the JSON report.
     pub const fn key(self) -> &'static str {
@@ -88,6 +101,8 @@ pub enum StackEnd {
     NoProgress { sp: Va },
     /// The next frame would lie beyond the stack of the thread.
     OutsideStack { sp: Va },
+    /// The thread runs the 32-bit code of a WOW64 process; where its 64-bit stack goes on is not known then.
+    In32BitCode { ip: Va },
     /// More frames than [`Limits::frame_count`].
     FrameLimit,
 }
@@ -100,6 +115,12 @@ pub struct ThreadStack {
 }
 
 impl ThreadStack {
+    /// The 64-bit half of a thread that runs 32-bit code.
+    pub fn in_32_bit_code(registers: &Registers) -> Self {
+        let end = StackEnd::In32BitCode { ip: registers.ip() };
+        Self { frames: vec![Frame::innermost(registers)], end }
+    }
+
     /// Of a thread whose registers the dump does not have.
     pub const fn without_context() -> Self {
         Self { frames: Vec::new(), end: StackEnd::NoContext }
@@ -200,14 +221,7 @@ impl Walk<'_> {
             Cursor { registers: start, trust: Trust::Context, is_return_address: false, callee_parameter_bytes: 0 };
         let end = loop {
             let registers = cursor.registers.registers();
-            let mut frame = Frame {
-                ip: registers.ip(),
-                sp: registers.sp(),
-                fp: registers.fp(),
-                return_address: None,
-                trust: cursor.trust,
-                width: registers.width(),
-            };
+            let mut frame = Frame { trust: cursor.trust, ..Frame::innermost(&registers) };
             if frames.len() >= self.unwinder.limits.frame_count {
                 break StackEnd::FrameLimit;
             }

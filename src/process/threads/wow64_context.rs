@@ -15,7 +15,7 @@ const CONTEXT_BYTES: u64 = 0xcc;
 /// Reads the registers that the 32-bit code has when the thread comes back to it.
 ///
 /// A thread that waits in the kernel is in 64-bit code, and the 32-bit registers are saved. A thread that was interrupted in
-/// 32-bit code has them in the dump's own context, with 32-bit addresses in it; what is saved is then older.
+/// 32-bit code has them in the dump's own context; what is saved is then older.
 // Seen: Windows 7, build 7601, x64, fizzbuzz_wow64.dmp.
 // Handled: the flags of the context prove it; a slot that points elsewhere gives nothing.
 // Test: `the_32_bit_half_of_a_wow64_thread_is_found`.

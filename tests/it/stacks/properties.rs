@@ -62,8 +62,11 @@ struct Source(String, u32);
 
 impl FrameDataSource for Source {
     fn frame_data(&self, ip: Va) -> Option<FrameData> {
-        let rule =
-            if ip.0 % 3 == 0 { FrameRule::Fpo { saves_ebp: true } } else { FrameRule::Program(self.0.as_str().into()) };
+        let rule = if ip.0.is_multiple_of(3) {
+            FrameRule::Fpo { saves_ebp: true }
+        } else {
+            FrameRule::Program(self.0.as_str().into())
+        };
         Some(FrameData {
             start: ip,
             prologue_bytes: 0,

@@ -3,13 +3,15 @@
 use dumptrend::analysis::series::traces::symbols_of;
 use dumptrend::analysis::snapshot::Snapshot;
 use dumptrend::analysis::snapshot::thread_stacks::thread_stacks;
-use dumptrend::base::addr::PointerWidth;
+use dumptrend::base::addr::{PointerWidth, Va};
 use dumptrend::base::progress::Progress;
 use dumptrend::present::stacks::{StackForm, end_text, stack_text, thread_text};
 use dumptrend::process::stacks::{StackEnd, ThreadStack, ThreadStacks, Trust};
+use dumptrend::process::threads::wow64_context::read_wow64_registers;
 
+use crate::support::build_dump::{open_bytes, snapshot_of};
 use crate::support::sample_series::analyse;
-use crate::support::shared::{READABLE_DUMPS, shared_file};
+use crate::support::shared::{READABLE_DUMPS, bytes_of, shared_file};
 
 fn check(name: &str, look: impl FnOnce(&Snapshot, &[(u32, ThreadStacks)])) {
     let Some(path) = shared_file(name) else { return };
@@ -98,4 +100,27 @@ fn the_thread_of_an_exception_has_the_stack_of_it() {
         assert_eq!((stack.frames[0].ip, stack.end), (exception.address, StackEnd::Outermost));
         assert_eq!(stack.frames[0].trust, Trust::Context);
     });
+}
+
+#[test]
+fn a_wow64_thread_in_32_bit_code_has_its_registers_in_the_dump() {
+    let Some(path) = shared_file("dumps/fizzbuzz_wow64.dmp") else { return };
+    let mut bytes = bytes_of(&path);
+    let real = snapshot_of(open_bytes(bytes.clone()));
+    let saved = read_wow64_registers(&real.dump.memory, real.dump.threads.as_ref().expect("threads")[0].teb);
+    let saved = saved.expect("32-bit registers");
+    let stacks_of = |snapshot| thread_stacks(snapshot, None, &Progress::default()).expect("nobody cancels");
+    // The dump's own context gets them: Rsp, Rbp and Rip; rbp with an upper half that 32-bit code does not see.
+    let context = real.dump.threads.as_ref().expect("threads")[0].context.offset.0 as usize;
+    for (at, value) in
+        [(0x98, u64::from(saved.esp)), (0xa0, u64::from(saved.ebp) | 0xdead_0000_0000), (0xf8, u64::from(saved.eip))]
+    {
+        bytes[context + at..context + at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    let changed = snapshot_of(open_bytes(bytes));
+    let (before, after) = (stacks_of(&real), stacks_of(&changed));
+    assert_eq!(before[0].1.wow64, after[0].1.wow64);
+    let native = &after[0].1.native;
+    assert_eq!((native.frames.len(), native.end), (1, StackEnd::In32BitCode { ip: Va(u64::from(saved.eip)) }));
+    assert!(end_text(native).expect("a reason").starts_with("the thread runs 32-bit code at 00000000`77"));
 }
