@@ -101,7 +101,7 @@ fn as_msvc_writes(name: &str) -> String {
 fn itanium(raw: &str, out: &mut Bounded) -> fmt::Result {
     // C names of 32-bit x86 have one more underscore in front.
     let raw = if raw.starts_with("__Z") { raw.get(1..).unwrap_or(raw) } else { raw };
-    let symbol = cpp_demangle::Symbol::new(raw.as_bytes()).map_err(|_| fmt::Error)?;
+    let Ok(symbol) = cpp_demangle::Symbol::new(raw.as_bytes()) else { return Err(fmt::Error) };
     let options = cpp_demangle::DemangleOptions::new().no_params().no_return_type();
     symbol.structured_demangle(out, &options)
 }
