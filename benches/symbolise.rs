@@ -1,4 +1,4 @@
-//! Names for a million distinct addresses, from the names of a real PDB and from a large one made of names.
+//! Names and source lines for a million distinct addresses in 200 modules, each with the names of a real PDB.
 //!
 //! `cargo bench --no-default-features --bench symbolise`; see README.md in this folder.
 

@@ -58,7 +58,7 @@ fn build(ctx: &ViewCtx<'_>, state: &mut SymbolsState) -> Option<Arc<SymbolsTable
 
 fn path_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut SymbolsState) {
     ui.horizontal(|ui| {
-        ui.label("Symbol path");
+        ui.label("Look in");
         let typed = state.typed.get_or_insert_with(|| ctx.settings.symbol_path.clone());
         let hint = r"C:\symbols;srv*C:\store";
         let response = ui.add(TextEdit::singleline(typed).hint_text(hint).desired_width(420.0));

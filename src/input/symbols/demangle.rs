@@ -66,13 +66,17 @@ impl Demangler {
 
     fn rust_or_itanium(&mut self, raw: &str) -> Option<String> {
         let mut out = Bounded { text: String::new() };
-        let written = match rustc_demangle::try_demangle(raw) {
+        let rust = rustc_demangle::try_demangle(raw);
+        let written = match &rust {
             // `#` leaves out the hash.
             Ok(name) => write!(out, "{name:#}"),
             Err(_) => itanium(raw, &mut out),
         };
         self.written_bytes = self.written_bytes.saturating_add(out.text.len());
-        written.is_ok().then_some(out.text)
+        if written.is_err() {
+            return None;
+        }
+        Some(if rust.is_ok() { out.text } else { as_msvc_writes(without_qualifiers(&out.text)) })
     }
 }
 
@@ -98,10 +102,19 @@ fn as_msvc_writes(name: &str) -> String {
     out
 }
 
+/// What follows the arguments of a method is no part of its name.
+fn without_qualifiers(name: &str) -> &str {
+    let mut name = name;
+    while let Some(shorter) = [" const", " volatile", " &&", " &"].iter().find_map(|end| name.strip_suffix(end)) {
+        name = shorter;
+    }
+    name
+}
+
 fn itanium(raw: &str, out: &mut Bounded) -> fmt::Result {
     // C names of 32-bit x86 have one more underscore in front.
     let raw = if raw.starts_with("__Z") { raw.get(1..).unwrap_or(raw) } else { raw };
-    let symbol = cpp_demangle::Symbol::new(raw.as_bytes()).map_err(|_| fmt::Error)?;
+    let Ok(symbol) = cpp_demangle::Symbol::new(raw.as_bytes()) else { return Err(fmt::Error) };
     let options = cpp_demangle::DemangleOptions::new().no_params().no_return_type();
     symbol.structured_demangle(out, &options)
 }
@@ -160,7 +173,9 @@ mod tests {
             ("??_GClient@@UAEPAXI@Z", "Client::`scalar deleting destructor'"),
             ("??_7type_info@@6B@", "type_info::`vftable'"),
             ("_ZN3foo3barEiPKc", "foo::bar"),
-            ("_ZNSt6vectorIiSaIiEE9push_backERKi", "std::vector<int, std::allocator<int> >::push_back"),
+            ("_ZNK3foo3Bar6methodEi", "foo::Bar::method"),
+            ("_ZN3foo3Bar4tmplIlEET_S2_", "foo::Bar::tmpl<long>"),
+            ("_ZNSt6vectorIiSaIiEE9push_backERKi", "std::vector<int,std::allocator<int> >::push_back"),
             ("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE", "core::fmt::Write::write_fmt"),
             ("_RNvCs1234_7mycrate3foo", "mycrate::foo"),
             ("RtlAllocateHeap", "RtlAllocateHeap"),

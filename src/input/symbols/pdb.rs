@@ -22,7 +22,7 @@ use super::pdb_id::{PdbBuild, PdbId};
 use super::pdb_source::PdbBytes;
 
 /// The format ends at 4 GB with its usual pages.
-const MAX_PDB_BYTES: usize = 8 << 30;
+const MAX_PDB_BYTES: u64 = 8 << 30;
 /// How often a cancel is looked for, in names.
 const NAMES_PER_CHECK: u64 = 1 << 14;
 
@@ -217,7 +217,7 @@ impl Parts {
 }
 
 fn open(bytes: &[u8]) -> Result<Pdb<'_>, PdbError> {
-    match bytes.len() {
+    match bytes.len() as u64 {
         0 => Err(PdbError::Empty),
         length if length > MAX_PDB_BYTES => Err(PdbError::TooLarge),
         _ => Ok(PDB::open(PdbBytes::new(bytes))?),

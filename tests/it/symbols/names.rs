@@ -146,6 +146,16 @@ fn every_name_and_place_agrees_with_llvm() {
             assert!(missing.is_empty() && surplus.is_empty(), "{name} {option}: {missing:?} {surplus:?}");
             println!("{name}: {} of {words:?} agree", ours.len());
         }
+        let lines = lines_in(&dump(&["-l"]), &sections);
+        let id = PDBS.iter().find(|(of, _)| *of == name).expect("its id").1;
+        let names = read(name, id).expect("readable").names;
+        let other: Vec<_> = lines
+            .iter()
+            .map(|(rva, line)| (rva, line, names.line_at(Rva(*rva)).map(|line| line.line)))
+            .filter(|(_, line, ours)| *ours != Some(**line))
+            .collect();
+        assert!(other.is_empty(), "{name}: {} of {} lines differ: {other:x?}", other.len(), lines.len());
+        println!("{name}: {} lines agree", lines.len());
     }
 }
 
@@ -170,6 +180,33 @@ fn symbols_in(listing: &str, kinds: &[&str], sections: &[u32]) -> BTreeSet<(u32,
         }
     }
     found
+}
+
+/// Places and lines of LLVM's listing: `0001:00000120-00000174, line/addr entries = 4`, then pairs of line and place. A place
+/// with several lines is left out.
+fn lines_in(listing: &str, sections: &[u32]) -> BTreeMap<u32, u32> {
+    let mut found: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+    let mut base = None;
+    for line in listing.lines() {
+        if let Some((place, _)) = line.split_once(", line/addr entries") {
+            let section: usize = place.trim().split(':').next().and_then(|text| text.parse().ok()).expect("a section");
+            base = section.checked_sub(1).and_then(|index| sections.get(index));
+            continue;
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let pairs = words.chunks(2).map(|pair| match pair {
+            [line, place] if place.len() == 8 => {
+                Some((line.trim_end_matches('!').parse::<u32>().ok()?, u32::from_str_radix(place, 16).ok()?))
+            }
+            _ => None,
+        });
+        let (Some(pairs), Some(base)) = (pairs.collect::<Option<Vec<_>>>(), base) else { continue };
+        for (line, place) in pairs.into_iter().filter(|(line, _)| *line < 0xf0_0f00) {
+            found.entry(base + place).or_default().insert(line);
+        }
+    }
+    let only = |lines: BTreeSet<u32>| lines.first().copied().filter(|_| lines.len() == 1);
+    found.into_iter().filter_map(|(rva, lines)| Some((rva, only(lines)?))).collect()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use dumptrend::input::symbols::SymbolQuality;
 use dumptrend::input::symbols::loader::load_symbols;
 use dumptrend::input::symbols::search::SymbolSearch;
 
-use super::{CRASH_ID, NoMemory, attempts, crash_module, crash_pdb, in_folder, load, module, only, write};
+use super::{CRASH_ID, NoMemory, attempts, bytes_of, crash_module, crash_pdb, in_folder, load, module, only, write};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
@@ -197,7 +197,7 @@ fn the_second_start_reads_the_cache_and_damage_there_is_mended() {
     let search = SymbolSearch { cache_folder: Some(cache.clone()), ..in_folder(temp.path()) };
     let first = load(&crash_module(), &search);
     let kept = cache.join(format!("{CRASH_ID}.names"));
-    let bytes = std::fs::read(&kept).expect("kept");
+    let bytes = bytes_of(&kept);
     // The PDB's content is not looked at again: garbage of the same size and time changes nothing.
     let time = std::fs::metadata(&path).and_then(|file| file.modified()).expect("a time");
     write(&path, &vec![0; pdb.len()]);
@@ -211,7 +211,7 @@ fn the_second_start_reads_the_cache_and_damage_there_is_mended() {
     for damage in [&b""[..], b"garbage", &bytes[..bytes.len() / 2]] {
         write(&kept, damage);
         assert_eq!(load(&crash_module(), &search), first);
-        assert_eq!(std::fs::read(&kept).expect("written anew"), bytes);
+        assert_eq!(bytes_of(&kept), bytes);
     }
 }
 
