@@ -31,7 +31,14 @@
 /* Exported, so that a build without a PDB has the names too; never inlined or cloned, so that each has a frame. */
 #define EXPORT __declspec(dllexport) KEPT
 
-enum { MOST_NAMES = 64, THREAD_COUNT = 4, STACK_BYTES = 1 << 20, ARRIVAL_MS = 30000, SETTLE_MS = 300, SAMPLE_STEP = 13 };
+enum {
+    MOST_NAMES = 64,
+    THREAD_COUNT = 4,
+    STACK_BYTES = 1 << 20,
+    ARRIVAL_MS = 30000,
+    SETTLE_MS = 300,
+    SAMPLE_STEP = 13
+};
 
 /* One thread's way down its chain. */
 struct walk {

@@ -7,7 +7,7 @@
 #define JOIN_(family, rest) family##_##rest
 #define JOIN(family, rest) JOIN_(family, rest)
 #define LEVEL(rest) JOIN(FAMILY, rest)
-/* The last element, which compilers cannot know to be the last: they would keep single elements instead of the array. */
+/* The last element. Compilers cannot know that, else they would keep the element alone instead of the array. */
 #define END(array) (sizeof(array) - (size_t)unknown_int)
 
 /* An ordinary small frame. */
