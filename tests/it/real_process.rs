@@ -201,3 +201,154 @@ fn the_console_program_reports_it_with_code_0() {
         assert_eq!(report["dumps"][0]["threads"].as_array().map(Vec::len), Some(dump.chains.len()));
     }
 }
+
+/// Frames of this module are the program's own.
+const PROGRAM: &str = "chain!";
+
+/// A frame of the JSON report without the offset: `chain!spin_20` of `chain!spin_20+0x4d`.
+fn function_of(frame: &Value) -> &str {
+    let symbol = frame["symbol"].as_str().unwrap_or_default();
+    symbol.split_once('+').map_or(symbol, |(function, _)| function)
+}
+
+/// What is wrong with a stack of the JSON report: it must hold the whole chain frame by frame, reached by unwinding
+/// alone, and go on to where every thread begins. The innermost frame stands on the context.
+fn stack_fault(stack: &Value, chain: &Chain) -> Option<String> {
+    let Some(frames) = stack.as_array() else { return Some(format!("is {stack}")) };
+    let trusts: Vec<_> = frames.iter().map(|frame| frame["trust"].as_str().unwrap_or_default()).collect();
+    if let Some(at) =
+        trusts.iter().enumerate().position(|(at, trust)| *trust != "unwind" && (at, *trust) != (0, "context"))
+    {
+        return Some(format!("frame {at}, {}, has the trust {:?}", function_of(&frames[at]), trusts[at]));
+    }
+    let functions: Vec<&str> = frames.iter().map(function_of).collect();
+    let own: Vec<&str> = functions.iter().filter_map(|function| function.strip_prefix(PROGRAM)).collect();
+    if !own.iter().take(chain.functions.len()).eq(chain.functions.iter()) {
+        return Some(format!("has {own:?} in place of {:?}", chain.functions));
+    }
+    // What stands further out is the runtime library, whose names only some builds have.
+    let outer = &own[chain.functions.len()..];
+    if let Some(level) = outer.iter().find(|function| chain.functions.iter().any(|level| level == *function)) {
+        return Some(format!("has {level} once too often"));
+    }
+    let end = functions.iter().rev().take(2).rev().copied().collect::<Vec<_>>();
+    if end != ["kernel32!BaseThreadInitThunk", "ntdll!RtlUserThreadStart"] {
+        return Some(format!("ends in {end:?}"));
+    }
+    // The system calls the program back between two levels, and is called by those that wait.
+    let is_system = |at: usize| functions.get(at).is_some_and(|function| !function.starts_with(PROGRAM));
+    let once = functions.iter().position(|function| function.ends_with("_11_once"));
+    if !once.is_some_and(|at| is_system(at + 1) && is_system(at + 2)) {
+        return Some("has no frames of the system around the callback".to_owned());
+    }
+    let called = match chain.thread.as_str() {
+        "wait" => "kernelbase!WaitForSingleObject",
+        "heap" => "ntdll!RtlAllocateHeap",
+        _ => {
+            return (functions[0].strip_prefix(PROGRAM) != Some(own[0])).then(|| format!("begins in {}", functions[0]));
+        }
+    };
+    let innermost = functions.iter().position(|function| function.starts_with(PROGRAM)).unwrap_or_default();
+    let caller = innermost.checked_sub(1).map(|at| functions[at]);
+    (caller != Some(called)).then(|| format!("calls {caller:?} in place of {called}"))
+}
+
+#[test]
+fn every_chain_comes_out_frame_by_frame() {
+    check_each(|dump, _, report| {
+        for chain in &dump.chains {
+            let of = format!("{}, thread {} ({})", dump.path.display(), chain.tid, chain.thread);
+            let threads = report["threads"].as_array().expect("threads");
+            let thread = threads.iter().find(|thread| thread["tid"] == chain.tid).expect("the thread");
+            if let Some(fault) = stack_fault(&thread["stack"], chain) {
+                panic!("{of}: the stack {fault}");
+            }
+        }
+    });
+}
+
+/// Makes a right stack wrong.
+type Change<'a> = &'a dyn Fn(&mut Vec<Value>);
+
+/// A stack that is right, and each way to be wrong.
+#[test]
+fn a_wrong_stack_is_found_out() {
+    let chain = Chain::parse("8 wait wait_20 wait_12 wait_11_once wait_11 wait_10 wait_10 wait_thread");
+    let symbols = [
+        "ntdll!NtWaitForMultipleObjects+0x14",
+        "kernelbase!WaitForSingleObject+0x2e",
+        "chain!wait_20+0x3f",
+        "chain!wait_12+0x3e",
+        "chain!wait_11_once+0x36",
+        "ntdll!RtlRunOnceExecuteOnce+0x30",
+        "kernelbase!InitOnceExecuteOnce+0x12",
+        "chain!wait_11+0x3d",
+        "chain!wait_10+0x2d",
+        "chain!wait_10+0x51",
+        "chain!wait_thread+0x2b",
+        "kernel32!BaseThreadInitThunk+0x9",
+        "ntdll!RtlUserThreadStart+0x88",
+    ];
+    let frame = |symbol: &str| serde_json::json!({ "address": "0x1", "symbol": symbol, "trust": "unwind" });
+    let mut right: Vec<Value> = symbols.iter().copied().map(frame).collect();
+    right[0]["trust"] = "context".into();
+    let fault = |change: Change<'_>| {
+        let mut frames = right.clone();
+        change(&mut frames);
+        stack_fault(&Value::Array(frames), &chain)
+    };
+    assert_eq!(fault(&|_| ()), None);
+    assert_eq!(stack_fault(&Value::Null, &chain), Some("is null".to_owned()));
+    let wrong: [(Change<'_>, &str); 12] = [
+        (&|frames| frames[4]["trust"] = "scan".into(), "has the trust \"scan\""),
+        (&|frames| frames[4]["trust"] = "context".into(), "frame 4"),
+        (&|frames| frames[3]["trust"] = Value::Null, "frame 3"),
+        (&|frames| frames[3]["symbol"] = Value::Null, "in place of"),
+        (&|frames| drop(frames.remove(3)), "in place of"),
+        (&|frames| drop(frames.remove(9)), "in place of"),
+        (&|frames| frames.swap(8, 7), "in place of"),
+        (&|frames| frames.insert(11, frame("chain!wait_10+0x51")), "once too often"),
+        (&|frames| frames.truncate(11), "ends in"),
+        (&|frames| frames.clear(), "in place of"),
+        (&|frames| drop(frames.remove(5)), "around the callback"),
+        (&|frames| drop(frames.drain(..2)), "calls None"),
+    ];
+    for (change, reason) in wrong {
+        let fault = fault(change).unwrap_or_else(|| panic!("nothing is found that {reason}"));
+        assert!(fault.contains(reason), "{fault}");
+    }
+}
+
+/// Names by the PDB against llvm-symbolizer's, for every sample in the program's own source. Lines are not compared:
+/// dumptrend prints none.
+#[test]
+fn names_of_the_pdb_are_those_of_llvm_symbolizer() {
+    let Some(folder) = folder() else { return };
+    let dump = folder.join("clang/chain-1.dmp");
+    let samples = samples_beside(&dump);
+    let known = std::fs::read_to_string(dump.with_file_name("symbols.txt")).expect("llvm-symbolizer's answers");
+    let clang = folder.join("clang");
+    let [dump, symbol_path] = [&dump, &clang].map(|path| path.to_str().expect("a plain path"));
+    let (table, count) = (samples.table.to_string(), samples.offsets.len().to_string());
+    let text = run_program(&["dps", dump, &table, &count, "--symbol-path", symbol_path], 0);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), samples.offsets.len());
+    // The function of the sample before, and where it begins: all samples of a function must agree on that.
+    let mut before: Option<(&str, u64)> = None;
+    let mut compared_count = 0;
+    for line in known.lines() {
+        let mut words = line.split(' ');
+        let (offset, function) = (hexadecimal(words.next().expect("an offset")), words.next().expect("a function"));
+        let at = samples.offsets.binary_search(&offset).expect("a sample");
+        let symbol = lines[at].split_whitespace().nth(2).unwrap_or_default();
+        let (name, into_function) = symbol.split_once('+').unwrap_or((symbol, "0x0"));
+        assert_eq!(name.strip_prefix(PROGRAM), Some(function), "{}", lines[at]);
+        let begin = offset.checked_sub(hexadecimal(into_function)).expect("within the image");
+        if let Some((_, other)) = before.filter(|(other, _)| *other == function) {
+            assert_eq!(begin, other, "{}", lines[at]);
+        }
+        before = Some((function, begin));
+        compared_count += 1;
+    }
+    assert!(compared_count > 500, "only {compared_count} samples were compared");
+}
