@@ -10,6 +10,7 @@ mod gui;
 mod gui_pictures;
 mod hostile_heaps;
 mod real;
+mod real_process;
 mod regions;
 mod report;
 mod sample;
