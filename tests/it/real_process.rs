@@ -9,9 +9,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use dumptrend::analysis::Analysis;
+use dumptrend::analysis::run::{SymbolSearch, load_symbols, unwind_threads};
 use dumptrend::analysis::snapshot::Snapshot;
 use dumptrend::base::addr::Va;
 use dumptrend::base::memory::slice_at;
+use dumptrend::base::progress::Progress;
 use dumptrend::process::regions::Completeness;
 use dumptrend::report::json::json_report;
 use serde_json::Value;
@@ -66,8 +68,12 @@ fn real_dumps() -> Vec<RealDump> {
     ["mingw/chain-1", "clang/chain-1", "clang/chain-2"].map(of).into()
 }
 
+/// The report with all stages done, as the console makes it. The PDB lies beside the dump.
 fn report_of(analysis: &Arc<Analysis>) -> Value {
-    serde_json::from_str(&json_report(analysis, None).expect("a report")).expect("valid JSON")
+    let progress = Progress::default();
+    let unwound = unwind_threads(analysis, &progress).expect("not cancelled");
+    let named = load_symbols(&unwound, &SymbolSearch::default(), &progress).expect("not cancelled");
+    serde_json::from_str(&json_report(&Arc::new(named), None).expect("a report")).expect("valid JSON")
 }
 
 /// Analyses each dump alone and hands it to `look` with its snapshot and its JSON.

@@ -15,6 +15,8 @@ use crate::base::progress::{Cancelled, Progress};
 use crate::base::time::UtcTime;
 use crate::input::dump::Dump;
 use crate::input::dump::system::Architecture;
+use crate::input::image::debug::read_pdb_reference;
+use crate::input::image::read_headers;
 use crate::process::heap::extent::{HeapExtent, HeapKind, LINK_BUDGET, read_extent};
 use crate::process::peb::{Peb, global_flag, read_peb};
 use crate::process::regions::AddressSpace;
@@ -118,7 +120,8 @@ impl Snapshot {
 ///
 /// # Errors
 /// Only when cancelled.
-pub fn take_snapshot(dump: Dump, progress: &Progress) -> Result<Snapshot, Cancelled> {
+pub fn take_snapshot(mut dump: Dump, progress: &Progress) -> Result<Snapshot, Cancelled> {
+    fill_in_pdb_references(&mut dump);
     let mut problems = dump.problems.clone();
     let (tebs, wow64) = read_tebs(&dump, progress)?;
     let is_wow64 = wow64 == Some(true);
@@ -161,6 +164,13 @@ pub fn take_snapshot(dump: Dump, progress: &Progress) -> Result<Snapshot, Cancel
         problems,
         dump,
     })
+}
+
+/// Where the module list does not name a module's PDB, its image in the dump may.
+fn fill_in_pdb_references(dump: &mut Dump) {
+    for module in dump.modules.iter_mut().flatten().filter(|module| module.pdb.is_none()) {
+        module.pdb = read_headers(&dump.memory, module.base).and_then(|image| read_pdb_reference(&dump.memory, &image));
+    }
 }
 
 /// TEBs of all threads in both bitnesses, and whether threads have two of them.

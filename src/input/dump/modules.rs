@@ -106,6 +106,11 @@ fn read_module(entry: &[u8], texts: &Texts<'_>) -> Option<ModuleRecord> {
     })
 }
 
+/// Which PDB a CodeView record names.
+pub fn pdb_reference_of(code_view: &[u8]) -> Option<PdbReference> {
+    read_pdb_reference(code_view, &Texts::new(&[]))
+}
+
 /// Reads a CodeView record: `RSDS` with a GUID (all current linkers) or `NB10` with a time stamp (before 2002).
 fn read_pdb_reference(code_view: &[u8], texts: &Texts<'_>) -> Option<PdbReference> {
     match bytes::slice_at(code_view, 0, 4)? {

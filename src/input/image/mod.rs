@@ -4,6 +4,7 @@
 //! that is missing gives nothing, never an error.
 
 pub mod code;
+pub mod debug;
 pub mod exports;
 pub mod file;
 pub mod files;
@@ -24,6 +25,8 @@ pub struct ImageHeaders {
     pub export_directory: DirectoryEntry,
     /// The functions with their unwind data; 32-bit images have none.
     pub exception_directory: DirectoryEntry,
+    /// Where the linker says which PDB it wrote.
+    pub debug_directory: DirectoryEntry,
     /// Where the section headers lie, and how many the file header names.
     pub section_table: Va,
     pub section_count: u16,
@@ -85,6 +88,7 @@ pub fn read_headers(memory: &dyn ReadMemory, base: Va) -> Option<ImageHeaders> {
         size_bytes: memory::u32_at(memory, optional.checked_add(0x38)?)?,
         export_directory: directory(0)?,
         exception_directory: directory(3)?,
+        debug_directory: directory(6)?,
         section_table: optional.checked_add(u64::from(optional_bytes))?,
         section_count: memory::u16_at(memory, pe.checked_add(6)?)?,
     })
