@@ -79,11 +79,15 @@ impl Analysis {
         self.thread_stacks.as_ref()?.get(position)
     }
 
+    /// Names for the addresses of a group; `None` before they were loaded.
+    pub fn loaded_symbols_of(&self, group: &ProcessGroup) -> Option<&Arc<SymbolTable>> {
+        let position = self.groups.iter().position(|other| other == group)?;
+        self.symbols.as_ref()?.get(position)
+    }
+
     /// Names for the addresses of a group: those that were loaded, else the exports of the images in its last dump.
     pub fn symbols_of(&self, group: &ProcessGroup) -> Arc<SymbolTable> {
-        let position = self.groups.iter().position(|other| other == group);
-        let loaded = position.and_then(|position| self.symbols.as_ref()?.get(position));
-        let known = loaded.or_else(|| self.traces_of(group).map(|traces| &traces.symbols));
+        let known = self.loaded_symbols_of(group).or_else(|| self.traces_of(group).map(|traces| &traces.symbols));
         let exports = || {
             let last = group.dumps.last().and_then(|dump| self.snapshot(*dump));
             last.map(|snapshot| Arc::new(series::traces::symbols_of(snapshot))).unwrap_or_default()

@@ -55,6 +55,12 @@ pub fn symbols_summary(symbols: &SymbolTable) -> String {
     )
 }
 
+/// The same for a status bar.
+pub fn symbols_in_short(symbols: &SymbolTable) -> String {
+    let found = symbols.modules().iter().filter(|module| module.quality == SymbolQuality::Pdb).count();
+    format!("PDBs: {found} of {} modules", symbols.modules().len())
+}
+
 impl TableModel for SymbolsTable {
     fn columns(&self) -> &[Column] {
         &COLUMNS

@@ -8,6 +8,7 @@ use crate::gui::ctx::ViewCtx;
 use crate::gui::tab::Tab;
 use crate::jobs::JobView;
 use crate::present::dumps::problems_text;
+use crate::present::symbols::symbols_in_short;
 use crate::process::regions::Completeness;
 
 pub fn status_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, jobs: &[JobView], message: Option<&Message>) {
@@ -75,6 +76,14 @@ fn dump_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
         let link = ui.link(RichText::new(format!("problems: {problems}")).color(color));
         if link.on_hover_text("Show them in the Log tab").clicked() {
             ctx.send(Command::Show(Tab::Log));
+        }
+    }
+    let symbols = ctx.session.group().and_then(|group| ctx.session.analysis.loaded_symbols_of(group));
+    if let Some(symbols) = symbols.filter(|symbols| !symbols.modules().is_empty()) {
+        ui.separator();
+        let link = ui.link(RichText::new(symbols_in_short(symbols)).color(ctx.theme.dim));
+        if link.on_hover_text("Show them in the Symbols tab").clicked() {
+            ctx.send(Command::Show(Tab::Symbols));
         }
     }
     ui.separator();

@@ -92,11 +92,7 @@ fn attempts_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, table: &SymbolsTable, row: usize)
                 }
             });
             ScrollArea::both().id_salt("attempts").auto_shrink(false).show(ui, |ui| {
-                let text = if lines.is_empty() {
-                    "No PDB was looked for: no stack leads through this module.".to_owned()
-                } else {
-                    lines.join("\n")
-                };
+                let text = if lines.is_empty() { "No file was looked for.".to_owned() } else { lines.join("\n") };
                 ui.add(Label::new(RichText::new(text).monospace()).extend());
             });
         });
