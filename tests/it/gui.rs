@@ -523,3 +523,24 @@ fn threads_are_joined_to_a_tree_and_to_equal_stacks() {
     harness.get_by_label("Equal stacks").click();
     wait_for(&mut harness, "ntdll!RtlpStdLogCapturedStackTrace+0x8d");
 }
+
+#[test]
+fn the_symbols_tab_says_what_was_tried_for_each_module() {
+    let (mut harness, folder) = sample_window();
+    harness.get_by_label("PDBs: 0 of 4 modules").click();
+    harness.run_steps(4);
+    harness.get_by_label("4 rows");
+    harness.get_by_label("AllocFree").click();
+    harness.run_steps(4);
+    harness.get_by_label_contains("AllocFree.pdb: not in");
+    // Another path is looked in at once, and remembered.
+    let place = folder.path().join("symbols");
+    harness.get_by_label("Symbol path").focus();
+    harness.run_steps(2);
+    harness.get_by_label("Symbol path").type_text(&place.display().to_string());
+    harness.key_press(Key::Enter);
+    harness.run_steps(2);
+    wait(&mut harness);
+    harness.run_steps(4);
+    harness.get_by_label_contains(&format!("AllocFree.pdb: not in {}", place.display()));
+}
