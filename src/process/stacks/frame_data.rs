@@ -6,7 +6,7 @@
 //! saves ebp) are followed here. The crate breakpad-symbols has an evaluator, which is not public and brings a symbol
 //! supplier and a parser of text files with it.
 //!
-//! **Invariant:** a program runs once from front to back, over at most [`MAX_TOKENS`] words.
+//! **Invariant:** a program runs once from front to back, over at most `MAX_TOKENS` words.
 
 use std::sync::Arc;
 

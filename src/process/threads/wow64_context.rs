@@ -5,7 +5,7 @@ use crate::base::memory::{self, ReadMemory};
 use crate::input::dump::contexts::{Registers, X86Registers, parse_context};
 use crate::input::dump::system::Architecture;
 
-/// TlsSlots[1] of the 64-bit TEB, WOW64_TLS_CPURESERVED.
+/// `TlsSlots[1]` of the 64-bit TEB, WOW64_TLS_CPURESERVED.
 const CPU_RESERVED_SLOT: u64 = 0x1480 + 8;
 /// WOW64_CPURESERVED: two 16-bit fields, then the context.
 const CONTEXT_OFFSET: u64 = 4;
