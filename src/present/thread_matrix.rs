@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use crate::analysis::series::threads::ThreadHistory;
 use crate::analysis::snapshot::{Snapshot, Thread};
+use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
 use crate::base::units::{ByteSize, CpuTime};
 use crate::input::symbols::SymbolTable;
 use crate::present::traces::leading::frame_text;
+use crate::process::threads::teb::Teb;
 
 use super::table::{Align, Cell, Column, Sort, TableModel, Tone};
 use super::value::{StackMark, Value};
@@ -137,21 +139,29 @@ pub fn thread_name(snapshot: &Snapshot, tid: u32) -> String {
     }
 }
 
+/// The TEB of a thread that its program sees: the 32-bit one of a WOW64 thread.
+pub fn thread_teb<'a>(snapshot: &'a Snapshot, thread: &Thread) -> Option<&'a Teb> {
+    let of_thread = || snapshot.tebs.iter().filter(|teb| teb.tid == thread.tid);
+    of_thread().find(|teb| teb.width == PointerWidth::Bits32).or_else(|| of_thread().next())
+}
+
 /// What a dump says of a thread, in one line.
 pub fn thread_facts(snapshot: &Snapshot, thread: &Thread) -> String {
     let cpu = |name: &str, ns: Option<u64>| ns.map(|ns| format!("{name} {}", CpuTime { ns }));
-    let teb = snapshot.tebs.iter().find(|teb| Some(teb.base) == thread.teb);
-    let stack = teb.and_then(|teb| teb.stack).map(|stack| {
-        let width = snapshot.pointer_width();
-        let (start, end) = (stack.start.windbg(width), stack.end.windbg(width));
-        format!("stack {start} to {end} ({} reserved)", ByteSize(stack.size_bytes()))
+    let teb = thread_teb(snapshot, thread);
+    let stack = teb.and_then(|teb| teb.stack.map(|stack| (teb, stack))).map(|(teb, stack)| {
+        let (start, end) = (stack.start.windbg(teb.width), stack.end.windbg(teb.width));
+        let committed = stack.end.offset_from(teb.stack_limit).map(ByteSize).unwrap_or_default();
+        format!("stack {start} to {end} ({committed} of {} committed)", ByteSize(stack.size_bytes()))
     });
+    let last_error = teb.and_then(|teb| teb.last_error).filter(|error| *error != 0);
     let parts = [
         cpu("user", thread.times.user_ns),
         cpu("kernel", thread.times.kernel_ns),
         cpu("elapsed", thread.times.elapsed_ns),
         thread.suspend_count.filter(|count| *count > 0).map(|count| format!("suspended {count} times")),
         stack,
+        last_error.map(|error| format!("last error {error} (0x{error:x})")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }

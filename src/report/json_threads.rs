@@ -8,6 +8,7 @@ use crate::base::ids::DumpIdx;
 use crate::input::symbols::SymbolTable;
 use crate::present::stacks::{end_text, frame_symbol, logging_function};
 use crate::present::thread_doing::{Doing, thread_doing};
+use crate::present::thread_matrix::thread_teb;
 use crate::process::stacks::{ThreadStack, ThreadStacks};
 
 /// Frames of one dump that are written out; a program with thousands of deep stacks would make gigabytes of them.
@@ -23,6 +24,9 @@ pub(super) struct ThreadEntry {
     user_ns: Option<u64>,
     kernel_ns: Option<u64>,
     elapsed_ns: Option<u64>,
+    last_error: Option<u32>,
+    stack_committed_bytes: Option<u64>,
+    stack_reserved_bytes: Option<u64>,
     waiting: Option<bool>,
     logging_trace: Option<bool>,
     /// Innermost first. Of a WOW64 thread first the 64-bit frames, then those of the 32-bit program.
@@ -64,7 +68,7 @@ pub(super) fn threads(
         let written = stacks.filter(|_| frame_count <= frames_left);
         frames_left = if written.is_some() { frames_left.saturating_sub(frame_count) } else { frames_left };
         left_out_count += usize::from(stacks.is_some() && written.is_none());
-        entry(thread, stacks, written, symbols)
+        entry(snapshot, thread, stacks, written, symbols)
     };
     let entries = snapshot.threads.iter().enumerate().map(entry).collect();
     (entries, left_out_count)
@@ -76,11 +80,13 @@ fn frame_count(stacks: &ThreadStacks) -> usize {
 }
 
 fn entry(
+    snapshot: &Snapshot,
     thread: &Thread,
     stacks: Option<&ThreadStacks>,
     written: Option<&ThreadStacks>,
     symbols: &SymbolTable,
 ) -> ThreadEntry {
+    let teb = thread_teb(snapshot, thread);
     let doing = stacks.and_then(|stacks| thread_doing(stacks, symbols));
     let frames = |stack: &ThreadStack| frames(stack, symbols);
     ThreadEntry {
@@ -92,6 +98,9 @@ fn entry(
         user_ns: thread.times.user_ns,
         kernel_ns: thread.times.kernel_ns,
         elapsed_ns: thread.times.elapsed_ns,
+        last_error: teb.and_then(|teb| teb.last_error),
+        stack_committed_bytes: teb.and_then(|teb| teb.stack?.end.offset_from(teb.stack_limit)),
+        stack_reserved_bytes: teb.and_then(|teb| teb.stack).map(|stack| stack.size_bytes()),
         waiting: doing.map(|doing| doing == Doing::Waiting),
         logging_trace: stacks.filter(|_| doing.is_some()).map(|stacks| logging_function(stacks, symbols).is_some()),
         stack: written.map(|stacks| {

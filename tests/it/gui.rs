@@ -504,6 +504,7 @@ fn the_threads_tab_shows_who_burns_the_cpu_and_what_it_does() {
     // From dump 2 to 3 the thread kept nearly one core busy, and its stack changed.
     harness.get_by_label("0.95 ≠");
     harness.get_by_label_contains("4 outer frames are the same");
+    harness.get_by_label_contains("(24.0 KB of 1.0 MB committed)");
     let kc = "Call Site\nntdll!RtlpStdLogCapturedStackTrace\nntdll!RtlStdLogStackTrace\n";
     assert_eq!(harness.query_all_by_label_contains(kc).count(), 2, "in two dumps, side by side");
     harness.get_by_label("k").click();

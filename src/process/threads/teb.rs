@@ -13,6 +13,10 @@ pub struct Teb {
     pub width: PointerWidth,
     pub tid: u32,
     pub peb: Va,
+    /// LastErrorValue: what GetLastError would have given the thread.
+    pub last_error: Option<u32>,
+    /// StackLimit: the stack is committed from here on.
+    pub stack_limit: Va,
     /// The stack's whole reservation; `None` when the bounds contradict each other.
     pub stack: Option<VaRange>,
 }
@@ -23,6 +27,7 @@ struct Layout {
     own_address: u64,
     unique_thread: u64,
     peb: u64,
+    last_error: u64,
     deallocation_stack: u64,
 }
 
@@ -32,6 +37,7 @@ const BITS32: Layout = Layout {
     own_address: 0x18,
     unique_thread: 0x24,
     peb: 0x30,
+    last_error: 0x34,
     deallocation_stack: 0xe0c,
 };
 
@@ -41,6 +47,7 @@ const BITS64: Layout = Layout {
     own_address: 0x30,
     unique_thread: 0x48,
     peb: 0x60,
+    last_error: 0x68,
     deallocation_stack: 0x1478,
 };
 
@@ -84,6 +91,8 @@ pub fn read_teb(memory: &dyn ReadMemory, base: Va, width: PointerWidth) -> Optio
         // Thread ids fit 32 bits; the field is pointer-sized.
         tid: memory::u32_at(memory, base.checked_add(layout.unique_thread)?)?,
         peb: pointer_at(layout.peb)?,
+        last_error: base.checked_add(layout.last_error).and_then(|at| memory::u32_at(memory, at)),
+        stack_limit,
         stack,
     })
 }

@@ -61,6 +61,8 @@ fn the_json_report_has_the_stacks() {
     assert_eq!((&thread["logging_trace"], &thread["stack_end"]), (&true.into(), &Value::Null));
     assert_eq!((&thread["wow64_stack_end"], &thread["exception_stack"]), (&Value::Null, &Value::Null));
     assert_eq!((&thread["waiting"], &stack[0]["pointer_bits"]), (&false.into(), &64.into()));
+    let sizes = (&thread["stack_committed_bytes"], &thread["stack_reserved_bytes"], &thread["last_error"]);
+    assert_eq!(sizes, (&0x6000.into(), &0x10_0000.into(), &0.into()));
     assert_eq!(report["dumps"][5]["stacks_left_out_count"], 0);
 }
 
