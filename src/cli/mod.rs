@@ -155,6 +155,9 @@ fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progres
         eprintln!("dumptrend: --table chooses the table of a CSV report; add --format csv");
         return Ok(Outcome::WrongUse);
     }
+    if would_overwrite(&analysis, arguments.output.as_deref()) {
+        return Ok(Outcome::WrongUse);
+    }
     let text = render(&analysis, arguments, baseline)?;
     write_result(&text, arguments.output.as_deref())?;
     Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
@@ -176,6 +179,15 @@ fn print_failures(failures: &[Failure]) {
     for failure in failures {
         eprintln!("dumptrend: {}", failure.text);
     }
+}
+
+/// Whether the output would replace one of the dumps that it is about; says so.
+fn would_overwrite(analysis: &Analysis, output: Option<&Path>) -> bool {
+    let Some(output) = output.and_then(|output| output.canonicalize().ok()) else { return false };
+    let is_output = |snapshot: &&Arc<Snapshot>| snapshot.dump.path.canonicalize().is_ok_and(|path| path == output);
+    let Some(dump) = analysis.snapshots.iter().find(is_output) else { return false };
+    eprintln!("dumptrend: the output would replace a dump, name another file: {}", printable_path(&dump.dump.path));
+    true
 }
 
 /// Writes to a file, which appears whole or not at all, or to standard output.
@@ -271,6 +283,9 @@ fn run_umdh(arguments: &UmdhArguments, progress: &Progress) -> Result<Outcome, C
         Err(outcome) => return Ok(outcome),
     };
     let Some(snapshot) = analysis.snapshots.first() else { return Ok(Outcome::NothingAnalysed) };
+    if would_overwrite(&analysis, arguments.output.as_deref()) {
+        return Ok(Outcome::WrongUse);
+    }
     let written = match &arguments.output {
         None => unless_closed(print_umdh(snapshot, progress))?,
         Some(path) => {

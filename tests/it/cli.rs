@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::build_process::Process;
 use crate::support::sample_series::sample_series;
+use crate::support::shared::bytes_of;
 
 /// The program with a temporary folder of its own, since `--sample` writes there.
 struct Program {
@@ -254,4 +255,15 @@ fn stacks_of_no_dump_or_of_several_are_refused() {
     let series = sample_series();
     let run = program.check(&["stacks", series.folder().to_str().expect("a plain path")], 2, 1);
     assert!(run.stderr.contains("stacks are of one dump, this folder has 6"), "{}", run.stderr);
+}
+
+#[test]
+fn an_output_never_replaces_a_dump() {
+    let program = Program::new();
+    program.write_dump("a.dmp", 1);
+    let before = bytes_of(&program.folder().join("a.dmp"));
+    let run = program.check(&["report", "a.dmp", "-o", "./a.dmp"], 2, 1);
+    assert!(run.stderr.contains("the output would replace a dump"), "{}", run.stderr);
+    assert!(bytes_of(&program.folder().join("a.dmp")) == before);
+    program.check(&["report", "a.dmp", "-o", "b.txt"], 0, 0);
 }
