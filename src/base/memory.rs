@@ -10,6 +10,11 @@ pub trait ReadMemory: Send + Sync {
     /// The bytes that lie in the dump without a gap from `va` on, at most `length` of them. Empty where the dump has none.
     /// Borrowed from the mapped file: nothing is copied.
     fn bytes_at(&self, va: Va, length: u64) -> &[u8];
+
+    /// The lowest address from `va` on whose byte is in the dump. Memory that cannot tell looks no further than `va` itself.
+    fn next_at(&self, va: Va) -> Option<Va> {
+        (!self.bytes_at(va, 1).is_empty()).then_some(va)
+    }
 }
 
 /// Exactly `length` bytes, or `None` when the dump does not hold them all.

@@ -20,7 +20,7 @@ use crate::input::dump::modules::ModuleRecord;
 use crate::input::symbols::SymbolTable;
 use crate::present::traces::leading::frame_text;
 use crate::present::traces::{found_by_word, layout_text, stores_of};
-use crate::process::heap::extent::HeapKind;
+use crate::process::heap::head::HeapKind;
 use crate::process::peb::global_flag;
 use crate::process::regions::totals::Sizes;
 use crate::process::regions::usage::Usage;

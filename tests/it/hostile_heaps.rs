@@ -4,7 +4,8 @@ use dumptrend::analysis::snapshot::Snapshot;
 use dumptrend::base::addr::{PointerWidth, Va};
 use dumptrend::base::problems::Problems;
 use dumptrend::input::dump::Dump;
-use dumptrend::process::heap::extent::{HeapKind, read_extent};
+use dumptrend::process::heap::extent::{HeapPlace, read_extent};
+use dumptrend::process::heap::head::HeapKind;
 use dumptrend::process::regions::usage::Usage;
 use dumptrend::sample::LeBytes;
 use dumptrend::sample::minidump_file::MemoryRange;
@@ -122,7 +123,8 @@ fn the_links_of_all_heaps_together_are_bounded() {
     let mut kept = Vec::new();
     let mut problems = Problems::default();
     for _ in 0..3 {
-        let extent = read_extent(&dump.memory, Va(HEAP), PointerWidth::Bits64, &mut link_budget, &mut problems);
+        let place = HeapPlace { base: Va(HEAP), width: PointerWidth::Bits64, position: Some(0), os_build: None };
+        let extent = read_extent(&dump.memory, place, &mut link_budget, &mut problems);
         assert!(!extent.is_whole);
         kept.push(extent.large_blocks.len() + extent.segments.len() - 1);
     }

@@ -8,6 +8,7 @@ mod fuzz_corpus;
 mod gui;
 #[cfg(feature = "gui-images")]
 mod gui_pictures;
+mod heap;
 mod hostile_heaps;
 mod real;
 mod real_process;

@@ -7,7 +7,7 @@ use dumptrend::analysis::series::allocations::{Fate, allocation_changes};
 use dumptrend::analysis::series::delta::usage_change;
 use dumptrend::analysis::snapshot::Snapshot;
 use dumptrend::base::addr::{PointerWidth, Va};
-use dumptrend::process::heap::extent::HeapKind;
+use dumptrend::process::heap::head::HeapKind;
 use dumptrend::process::regions::usage::{Owner, Usage};
 use dumptrend::process::regions::{Completeness, MemoryType, State};
 use dumptrend::report::json::json_report;

@@ -9,7 +9,7 @@ use dumptrend::base::addr::Va;
 use dumptrend::present::headline::headline;
 use dumptrend::present::regions::windbg_line;
 use dumptrend::present::threads::runaway_text;
-use dumptrend::process::heap::extent::HeapKind;
+use dumptrend::process::heap::head::HeapKind;
 use dumptrend::process::peb::global_flag;
 use dumptrend::process::regions::State;
 use dumptrend::process::regions::usage::Usage;

@@ -1,7 +1,7 @@
 //! Who says that a range of memory is his: PEB, TEBs, stacks, heaps, and what the PEB points at.
 
 use crate::base::addr::{Va, VaRange};
-use crate::process::heap::extent::HeapKind;
+use crate::process::heap::head::HeapKind;
 use crate::process::peb::Peb;
 use crate::process::regions::claims::{Claim, ClaimMap, Rank};
 use crate::process::regions::usage::{HeapPart, Owner, Usage};

@@ -17,7 +17,9 @@ use crate::input::dump::Dump;
 use crate::input::dump::system::Architecture;
 use crate::input::image::debug::read_pdb_reference;
 use crate::input::image::read_headers;
-use crate::process::heap::extent::{HeapExtent, HeapKind, LINK_BUDGET, read_extent};
+use crate::process::heap::extent::{HeapExtent, HeapPlace, read_extent};
+use crate::process::heap::head::HeapKind;
+use crate::process::heap::lists::LINK_BUDGET;
 use crate::process::peb::{Peb, global_flag, read_peb};
 use crate::process::regions::AddressSpace;
 use crate::process::regions::map::{ModuleRange, map_from_memory_info, map_from_memory_ranges};
@@ -74,8 +76,13 @@ pub struct Thread {
 /// One entry of a PEB's heap list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProcessHeap {
+    /// In its PEB's list.
     pub index: HeapIdx,
     pub extent: HeapExtent,
+    /// Of the PEB: decides between layouts that fit equally well.
+    pub os_build: Option<u32>,
+    /// Not so for the heap that serves a page heap, which is in no list.
+    pub is_listed: bool,
 }
 
 impl Snapshot {
@@ -261,10 +268,14 @@ fn unknown_uses(
     }
     // Every Windows process has a heap: an empty list is one that could not be read.
     let has_all_heaps = has_all_pebs && pebs.iter().all(Peb::has_whole_heap_list);
-    if !has_all_heaps || heaps.iter().any(|heap| !heap.extent.is_whole) {
+    let is_unknown = |of: &dyn Fn(HeapKind) -> bool| {
+        !has_all_heaps || heaps.iter().any(|heap| of(heap.extent.kind) && !heap.extent.is_whole)
+    };
+    if is_unknown(&|kind| kind != HeapKind::PageHeap) {
         unknown.push(Usage::Heap);
     }
-    if !has_all_heaps || heaps.iter().any(|heap| heap.extent.kind != HeapKind::Nt) {
+    // What is no known heap may be one.
+    if is_unknown(&|kind| !matches!(kind, HeapKind::Nt | HeapKind::Segment)) {
         unknown.push(Usage::PageHeap);
     }
     unknown
@@ -295,8 +306,16 @@ fn read_heaps(
     for peb in pebs {
         for (index, base) in peb.heaps.iter().enumerate() {
             progress.check()?;
-            let extent = read_extent(&dump.memory, *base, peb.width, &mut link_budget, problems);
-            heaps.push(ProcessHeap { index: HeapIdx(index), extent });
+            let os_build = (peb.os_build != 0).then_some(u32::from(peb.os_build));
+            let place = HeapPlace { base: *base, width: peb.width, position: Some(index), os_build };
+            let extent = read_extent(&dump.memory, place, &mut link_budget, problems);
+            let behind = extent.normal_heap;
+            heaps.push(ProcessHeap { index: HeapIdx(index), extent, os_build, is_listed: true });
+            if let Some(base) = behind {
+                let place = HeapPlace { base, position: None, ..place };
+                let extent = read_extent(&dump.memory, place, &mut link_budget, problems);
+                heaps.push(ProcessHeap { index: HeapIdx(index), extent, os_build, is_listed: false });
+            }
         }
     }
     Ok(heaps)

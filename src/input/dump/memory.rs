@@ -58,6 +58,11 @@ impl ReadMemory for DumpMemory {
         let available = range.range.size_bytes().saturating_sub(into_range);
         bytes::available_at(&self.file, range.offset.0.saturating_add(into_range), length.min(available))
     }
+
+    fn next_at(&self, va: Va) -> Option<Va> {
+        let first = self.ranges.partition_point(|range| range.range.end <= va);
+        self.ranges.get(first).map(|range| range.range.start.max(va))
+    }
 }
 
 /// Sorts by address, cuts what an earlier range already covers, and joins ranges that go on in memory and in the file.

@@ -1,0 +1,3 @@
+//! Process heaps decoded: figures, blocks, damage.
+
+mod real;
