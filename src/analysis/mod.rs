@@ -13,6 +13,8 @@ use std::sync::Arc;
 use crate::base::ids::DumpIdx;
 use crate::input::symbols::SymbolTable;
 use series::group::ProcessGroup;
+use series::heaps::SeriesHeaps;
+use series::outstanding::SeriesOutstanding;
 use series::thread_stacks::SeriesThreadStacks;
 use series::traces::SeriesTraces;
 use snapshot::Snapshot;
@@ -26,6 +28,10 @@ pub struct Analysis {
     pub groups: Vec<ProcessGroup>,
     /// The decoded trace stores of each group, in the order of the groups; `None` before they were decoded.
     pub traces: Option<Vec<Arc<SeriesTraces>>>,
+    /// The decoded heaps of each group, in the order of the groups; `None` before they were decoded.
+    pub heaps: Option<Vec<Arc<SeriesHeaps>>>,
+    /// Blocks in use by the stacks of `traces`, in the order of the groups; `None` before both are decoded.
+    pub outstanding: Option<Vec<Arc<SeriesOutstanding>>>,
     /// The stacks of all threads of each group, in the order of the groups; `None` before they were unwound.
     pub thread_stacks: Option<Vec<Arc<SeriesThreadStacks>>>,
     /// Names for each group, in the order of the groups; `None` before they were loaded.
@@ -71,6 +77,18 @@ impl Analysis {
     pub fn traces_of(&self, group: &ProcessGroup) -> Option<&Arc<SeriesTraces>> {
         let position = self.groups.iter().position(|other| other == group)?;
         self.traces.as_ref()?.get(position)
+    }
+
+    /// The decoded heaps of a group; `None` before they were decoded.
+    pub fn heaps_of(&self, group: &ProcessGroup) -> Option<&Arc<SeriesHeaps>> {
+        let position = self.groups.iter().position(|other| other == group)?;
+        self.heaps.as_ref()?.get(position)
+    }
+
+    /// Blocks in use by stack, of a group; `None` before heaps and traces were decoded.
+    pub fn outstanding_of(&self, group: &ProcessGroup) -> Option<&Arc<SeriesOutstanding>> {
+        let position = self.groups.iter().position(|other| other == group)?;
+        self.outstanding.as_ref()?.get(position)
     }
 
     /// The unwound threads of a group; `None` before they were unwound.

@@ -17,6 +17,8 @@ pub use crate::input::symbols::environment::symbol_search;
 pub use crate::input::symbols::search::SymbolSearch;
 
 use super::series::group::{ProcessGroup, group_by_process};
+use super::series::heaps;
+use super::series::outstanding::join_outstanding;
 use super::series::thread_stacks::unwind_series;
 use super::series::traces::{decode_series, symbols_for, symbols_source};
 
@@ -53,6 +55,8 @@ pub fn run(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelle
         snapshots,
         groups,
         traces: None,
+        heaps: None,
+        outstanding: None,
         thread_stacks: None,
         symbols: None,
         failures: found.failures,
@@ -75,6 +79,37 @@ pub fn decode_traces(analysis: &Analysis, progress: &Progress) -> Result<Analysi
         traces.push(Arc::new(decode_series(&snapshots_of(analysis, group), progress)?));
     }
     Ok(Analysis { traces: Some(traces), ..analysis.clone() })
+}
+
+/// Decodes the heaps of all dumps: a stage of its own, which reads all of their memory.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn decode_heaps(analysis: &Analysis, progress: &Progress) -> Result<Analysis, Cancelled> {
+    progress.start("decoding heaps", analysis.snapshots.len() as u64);
+    let mut heaps = Vec::with_capacity(analysis.groups.len());
+    for group in &analysis.groups {
+        heaps.push(Arc::new(heaps::decode_series(&snapshots_of(analysis, group), progress)?));
+    }
+    Ok(Analysis { heaps: Some(heaps), ..analysis.clone() })
+}
+
+/// Ties the blocks in use to the stacks that allocated them: a stage after [`decode_heaps`] and [`decode_traces`], without
+/// which it does nothing.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn join_blocks_and_stacks(analysis: &Analysis, progress: &Progress) -> Result<Analysis, Cancelled> {
+    progress.start("looking up the stacks of blocks", 0);
+    let mut outstanding = Vec::with_capacity(analysis.groups.len());
+    for group in &analysis.groups {
+        let (Some(heaps), Some(traces)) = (analysis.heaps_of(group), analysis.traces_of(group)) else {
+            return Ok(analysis.clone());
+        };
+        let snapshots = snapshots_of(analysis, group);
+        outstanding.push(Arc::new(join_outstanding(&snapshots, heaps, &traces.stacks, progress)?));
+    }
+    Ok(Analysis { outstanding: Some(outstanding), ..analysis.clone() })
 }
 
 /// Unwinds the stacks of all threads: a stage of its own, which needs no other.

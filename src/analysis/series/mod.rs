@@ -2,9 +2,12 @@
 
 pub mod allocations;
 pub mod call_tree;
+pub mod course;
 pub mod delta;
 pub mod equal_sizes;
 pub mod group;
+pub mod heaps;
+pub mod outstanding;
 pub mod stacks;
 pub mod store_growth;
 pub mod thread_stacks;

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod claim_regions;
+pub mod heaps;
 pub mod thread_stacks;
 pub mod trace_entries;
 

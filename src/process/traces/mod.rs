@@ -34,7 +34,7 @@ use crate::base::memory::ReadMemory;
 use crate::base::problems::Problems;
 use crate::base::progress::{Cancelled, Progress};
 
-pub use details::{Entry, entries_in, entry_around, entry_at, unique_stacks_in};
+pub use details::{Entry, entries_in, entries_of_index, entry_around, entry_at, unique_stacks_in};
 pub use find::{Found, Hints, find_stores};
 pub use health::Health;
 pub use layouts::{Generation, MAX_DEPTH};
