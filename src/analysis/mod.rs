@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::ids::DumpIdx;
+use crate::base::problems::Problem;
 use crate::input::symbols::SymbolTable;
+use crate::process::heap::DecodedHeap;
 use series::group::ProcessGroup;
 use series::heaps::SeriesHeaps;
 use series::outstanding::SeriesOutstanding;
@@ -113,8 +115,27 @@ impl Analysis {
         known.map_or_else(exports, Arc::clone)
     }
 
+    /// What is wrong with a dump, and with the heaps in it as far as they are decoded.
+    pub fn problems_of(&self, dump: DumpIdx) -> impl Iterator<Item = &Problem> {
+        let of_dump = self.snapshot(dump).into_iter().flat_map(|snapshot| snapshot.problems.iter());
+        of_dump.chain(self.decoded_heaps_of(dump).flat_map(|heap| heap.problems.iter()))
+    }
+
+    fn decoded_heaps_of(&self, dump: DumpIdx) -> impl Iterator<Item = &DecodedHeap> {
+        let found = || {
+            let group = self.group_of(dump)?;
+            let position = group.dumps.iter().position(|other| *other == dump)?;
+            self.heaps_of(group)?.dumps.get(position)
+        };
+        found().into_iter().flat_map(|heaps| &heaps.heaps)
+    }
+
     /// Whether something was damaged or could not be read: exit code 3.
     pub fn has_damage(&self) -> bool {
-        !self.failures.is_empty() || self.snapshots.iter().any(|snapshot| snapshot.problems.has_damage())
+        let is_damaged = |dump: usize| {
+            self.snapshots.get(dump).is_some_and(|snapshot| snapshot.problems.has_damage())
+                || self.decoded_heaps_of(DumpIdx(dump)).any(|heap| heap.problems.has_damage())
+        };
+        !self.failures.is_empty() || (0..self.snapshots.len()).any(is_damaged)
     }
 }

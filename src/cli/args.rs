@@ -77,6 +77,7 @@ pub enum Table {
     Regions,
     Threads,
     Stacks,
+    Heaps,
 }
 
 impl From<Table> for CsvTable {
@@ -87,6 +88,7 @@ impl From<Table> for CsvTable {
             Table::Regions => Self::Regions,
             Table::Threads => Self::Threads,
             Table::Stacks => Self::Stacks,
+            Table::Heaps => Self::Heaps,
         }
     }
 }

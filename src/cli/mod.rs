@@ -12,7 +12,8 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::analysis::run::{
-    decode_traces, load_symbols, load_symbols_of, run as open_series, symbol_search, unwind_threads,
+    decode_heaps, decode_traces, join_blocks_and_stacks, load_symbols, load_symbols_of, run as open_series,
+    symbol_search, unwind_threads,
 };
 use crate::analysis::series::thread_stacks::stack_addresses;
 use crate::analysis::snapshot::Snapshot;
@@ -210,9 +211,10 @@ fn unless_closed<T: Default>(printed: Result<T, CliError>) -> Result<T, CliError
     }
 }
 
-/// All stages: the overview, the stack traces, their names.
+/// All stages: the overview, heaps and stack traces, threads, names.
 fn analyse(inputs: &[PathBuf], symbols: &SymbolArguments, progress: &Progress) -> Result<Analysis, Cancelled> {
-    let analysis = decode_traces(&open_series(inputs, progress)?, progress)?;
+    let analysis = decode_heaps(&open_series(inputs, progress)?, progress)?;
+    let analysis = join_blocks_and_stacks(&decode_traces(&analysis, progress)?, progress)?;
     load_symbols(&unwind_threads(&analysis, progress)?, &symbol_search(symbols.paths.clone()), progress)
 }
 

@@ -1,6 +1,7 @@
 //! Everything that was wrong or noteworthy, as one table.
 
 use crate::analysis::Analysis;
+use crate::base::ids::DumpIdx;
 use crate::base::problems::ProblemKind;
 
 use super::table::{Align, Cell, Column, TableModel, Tone};
@@ -73,8 +74,8 @@ impl LogTable {
             place: "series".to_owned(),
             text: note.text.clone(),
         });
-        let problems = analysis.snapshots.iter().flat_map(|snapshot| {
-            snapshot.problems.iter().map(|problem| LogEntry {
+        let problems = analysis.snapshots.iter().enumerate().flat_map(|(dump, snapshot)| {
+            analysis.problems_of(DumpIdx(dump)).map(|problem| LogEntry {
                 gravity: match problem.kind {
                     ProblemKind::Missing => Gravity::Missing,
                     ProblemKind::Damage => Gravity::Damage,

@@ -7,6 +7,7 @@ pub mod allocations;
 pub mod dps;
 pub mod dumps;
 pub mod headline;
+pub mod heaps;
 pub mod log;
 pub mod process;
 pub mod regions;

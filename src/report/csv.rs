@@ -10,7 +10,7 @@ use crate::present::table::{TableModel, to_csv};
 use crate::present::threads::ThreadTable;
 use crate::present::uses::{Division, UseTable};
 
-use super::text::stack_table;
+use super::text::{heap_table, stack_table};
 
 /// Which table to write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +23,8 @@ pub enum CsvTable {
     Threads,
     /// Unique stacks of the trace stores, compared over the series.
     Stacks,
+    /// Heaps of all dumps, compared over the series.
+    Heaps,
 }
 
 /// Writes one table of the process with most dumps.
@@ -42,6 +44,14 @@ pub fn csv_report(analysis: &Arc<Analysis>, table: CsvTable, baseline: Option<Du
             let ends = interval.first().zip(interval.last());
             match ends.and_then(|(from, to)| stack_table(analysis, *from, *to)) {
                 Some((table, _)) => Box::new(table),
+                None => return String::new(),
+            }
+        }
+        (CsvTable::Heaps, _) => {
+            let interval = group.compared_dumps(baseline);
+            let ends = interval.first().zip(interval.last());
+            match ends.and_then(|(from, to)| heap_table(analysis, *from, *to)) {
+                Some(table) => Box::new(table),
                 None => return String::new(),
             }
         }

@@ -3,6 +3,8 @@
 pub mod csv;
 pub mod file;
 pub mod json;
+mod json_heaps;
+mod json_outstanding;
 mod json_threads;
 pub mod text;
 pub mod umdh;
