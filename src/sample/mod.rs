@@ -6,6 +6,7 @@
 pub mod address_space;
 pub mod allocfree;
 mod error;
+pub mod heap_image;
 pub mod heap_trace_log;
 mod le_bytes;
 pub mod minidump_file;

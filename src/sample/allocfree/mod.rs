@@ -4,8 +4,7 @@
 //! - `modules`, `image_parts`, `case_functions`, `system_exports`: the images.
 //! - `space`, `heaps`, `live_stack`, `logged_stacks`, `process_texts`: what lies in memory.
 //!
-//! Further contents (heap blocks) go into `space` with `AddressSpace::write`: the file holds what is
-//! written, and a hole for the rest.
+//! Further contents go into `space` with `AddressSpace::write`: the file holds what is written, and a hole for the rest.
 
 pub(super) mod case_functions;
 pub mod figures;
