@@ -2,7 +2,8 @@
 //! are what grows. The indexed database is there too and holds a few stacks of critical sections and heaps.
 
 use super::OtherMoment;
-use super::process_plan::{Places, PlannedHeap, ProcessPlan, SystemTexts};
+use super::heaps::{BlockMix, pointers};
+use super::process_plan::{Places, PlannedHeap, ProcessPlan, SystemTexts, TRACES_ON};
 use super::process_space::{PlannedSpace, planned_space};
 use super::system_images::{Functions, kernel32, kernelbase, ntdll, program};
 use super::tree_reader::{FUNCTIONS, StackMaker, calls};
@@ -14,6 +15,7 @@ use crate::sample::allocfree::live_stack::Site;
 use crate::sample::allocfree::logged_stacks::logged_stack;
 use crate::sample::allocfree::modules::ProcessModule;
 use crate::sample::error::SampleError;
+use crate::sample::heap_image::{FrontEnd, Trace, VirtualBlock};
 use crate::sample::heap_trace_log::HeapTraceLog;
 use crate::sample::process_memory::Windows;
 use crate::sample::trace_database::{DatabaseShape, TraceDatabase, TraceEntry};
@@ -31,6 +33,11 @@ const LOG_HEADER: Va = Va(0x1c8_a5a8_0000);
 const FIRST_ZONE: Va = Va(0x1c8_a600_0000);
 const DATABASE: Va = Va(0x1c8_ab00_0000);
 const MAIN_HEAP: Va = Va(0x1c8_a5b6_0000);
+/// The low fragmentation heap's own reservation: 200 KB, as with eight affinity slots.
+const FRONT_END: Va = Va(0x1c8_a5ca_0000);
+const LARGE_BLOCK: Va = Va(0x1c8_a5d0_0000);
+/// Records that blocks name.
+const OLD_RECORD_COUNT: u32 = 150;
 /// The innermost function of a logged heap allocation; RtlAllocateHeap jumps into it and has no frame.
 pub const INNERMOST: &str = "RtlpAllocateHeapInternal";
 
@@ -115,11 +122,39 @@ fn database_stacks() -> Vec<(Vec<Site>, u32)> {
     ]
 }
 
+/// The default heap: the nodes that the program keeps, in blocks and in containers, and one large table. The same in each
+/// dump: what grows is the log.
+fn main_heap(traces: &[Trace]) -> PlannedHeap {
+    let mix = BlockMix { traces, overhead_bytes: 0x28 };
+    let mut blocks = mix.back_end(0, 420);
+    blocks.extend([mix.container(0x50, 40, 31), mix.container(0x60, 41, 41), mix.container(0x140, 12, 5)]);
+    blocks.extend(mix.back_end(500, 200));
+    let large = traces.first().copied().unwrap_or(Trace::None);
+    PlannedHeap {
+        blocks,
+        front_end: FrontEnd::LfhAt { base: FRONT_END, reserved_pages: 50 },
+        virtual_blocks: vec![VirtualBlock { base: LARGE_BLOCK, user_bytes: 0x10_0100, trace: large }],
+        lock_collisions: 3,
+        ..PlannedHeap::private(MAIN_HEAP, 2, 0x100, 0x9c)
+    }
+}
+
+/// A private heap without a front end.
+fn runtime_heap(traces: &[Trace]) -> PlannedHeap {
+    let blocks = BlockMix { traces, overhead_bytes: 0x28 }.back_end(0, 20);
+    PlannedHeap { blocks, ..PlannedHeap::private(Va(0x1c8_a5c8_0000), 0x1002, 16, 4) }
+}
+
 /// The process at `moment`, with its log and its database.
 pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), SampleError> {
     let modules = modules();
     let maker = StackMaker::new(&modules, around, INNERMOST);
-    let log = HeapTraceLog { header: LOG_HEADER, first_zone: FIRST_ZONE, zone_count: u64::from(moment.size) };
+    let log = HeapTraceLog {
+        header: LOG_HEADER,
+        first_zone: FIRST_ZONE,
+        zone_count: u64::from(moment.size),
+        largest_count: u32::MAX,
+    };
     let known = database_stacks();
     let logged = |sites: &[Site]| logged_stack(&modules, sites, sites.last().map_or("", |site| &site.function));
     let entries = known.iter().enumerate();
@@ -166,10 +201,12 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
         modules,
         sites: Vec::new(),
         heaps: vec![
-            PlannedHeap::private(MAIN_HEAP, 2, 0x100, 0x9c),
+            main_heap(&pointers(log.places(OLD_RECORD_COUNT, |number| maker.stack(number)))),
             PlannedHeap::mapped(Va(0x1c8_a597_0000), 0x8000, 16, 16),
-            PlannedHeap::private(Va(0x1c8_a5c8_0000), 0x1002, 16, 4),
+            runtime_heap(&pointers(log.places(20, |number| maker.stack(number)))),
         ],
+        nt_global_flag: TRACES_ON,
+        buffers: Vec::new(),
         variables: vec![
             ("RtlpStackTraceDatabase", DATABASE),
             ("RtlpHeapStackTraceLog", LOG_HEADER),
