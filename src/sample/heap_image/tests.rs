@@ -30,7 +30,7 @@ fn full_plan(generation: HeapGeneration, width: PointerWidth) -> HeapPlan {
     first.push(PlannedBlock::Busy(BusyBlock { user_bytes: 0x10, slack_bytes: 0, trace }));
     if generation != HeapGeneration::Xp {
         let slot = |number: u64| (number % 3 != 1).then_some(BusyBlock::traced(0x10 + number % 4, trace));
-        let untraced = |number: u64| (number % 2 == 0).then_some(BusyBlock::new(0x18 + number % 8));
+        let untraced = |number: u64| number.is_multiple_of(2).then_some(BusyBlock::new(0x18 + number % 8));
         first.push(PlannedBlock::Lfh(LfhBlocks { block_bytes: 0x50, blocks: (0..70).map(slot).collect() }));
         first.push(busy(0x33, Trace::None));
         first.push(PlannedBlock::Lfh(LfhBlocks { block_bytes: 0x30, blocks: (0..33).map(untraced).collect() }));
