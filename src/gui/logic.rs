@@ -10,7 +10,8 @@ use crate::analysis::Analysis;
 use crate::base::ids::DumpIdx;
 use crate::jobs::Finished;
 use crate::jobs::open_series::{
-    JobOutput, decode_series, name_series, open_sample, open_series, save_file, unwind_series,
+    JobOutput, decode_series, decode_series_heaps, join_series, name_series, open_sample, open_series, save_file,
+    unwind_series,
 };
 use crate::present::log::{Gravity, LogEntry};
 
@@ -73,6 +74,14 @@ impl App {
                 Finished::Done(JobOutput::Decoded(analysis)) => {
                     self.take_stage(&analysis, |shown| Analysis { traces: analysis.traces.clone(), ..shown });
                     self.read_symbols_when_due();
+                    self.join_blocks_when_due();
+                }
+                Finished::Done(JobOutput::HeapsDecoded(analysis)) => {
+                    self.take_stage(&analysis, |shown| Analysis { heaps: analysis.heaps.clone(), ..shown });
+                    self.join_blocks_when_due();
+                }
+                Finished::Done(JobOutput::Joined(analysis)) => {
+                    self.take_stage(&analysis, |shown| Analysis { outstanding: analysis.outstanding.clone(), ..shown });
                 }
                 Finished::Done(JobOutput::Unwound(analysis)) => {
                     let stacks = analysis.thread_stacks.clone();
@@ -139,6 +148,10 @@ impl App {
             let analysis = Arc::clone(&self.session.analysis);
             self.jobs.start("decoding stack traces", move |progress| decode_series(&analysis, progress));
         }
+        if self.session.analysis.snapshots.iter().any(|snapshot| !snapshot.heaps.is_empty()) {
+            let analysis = Arc::clone(&self.session.analysis);
+            self.jobs.start("decoding heaps", move |progress| decode_series_heaps(&analysis, progress));
+        }
         let analysis = Arc::clone(&self.session.analysis);
         self.jobs.start("unwinding stacks", move |progress| unwind_series(&analysis, progress));
         let count = self.session.analysis.snapshots.len();
@@ -156,6 +169,14 @@ impl App {
         if is_same {
             self.session.analysis = Arc::new(join(Analysis::clone(&self.session.analysis)));
             self.session.generation += 1;
+        }
+    }
+
+    /// Blocks have the addresses of their stacks, so both must be known.
+    fn join_blocks_when_due(&mut self) {
+        if self.session.analysis.heaps.is_some() && self.session.analysis.traces.is_some() {
+            let analysis = Arc::clone(&self.session.analysis);
+            self.jobs.start("looking up the stacks of blocks", move |progress| join_series(&analysis, progress));
         }
     }
 

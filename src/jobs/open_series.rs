@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::analysis::Analysis;
-use crate::analysis::run::{decode_traces, load_symbols, run, symbol_search, unwind_threads};
+use crate::analysis::run::{
+    decode_heaps, decode_traces, join_blocks_and_stacks, load_symbols, run, symbol_search, unwind_threads,
+};
 use crate::base::progress::{Cancelled, Progress};
 use crate::sample::{SampleError, SampleOptions, write_sample};
 
@@ -16,6 +18,9 @@ pub enum JobOutput {
     },
     /// What was opened, with one more stage done.
     Decoded(Box<Analysis>),
+    HeapsDecoded(Box<Analysis>),
+    /// Blocks in use tied to their stacks.
+    Joined(Box<Analysis>),
     Unwound(Box<Analysis>),
     Named(Box<Analysis>),
     /// A file was written.
@@ -39,6 +44,22 @@ pub fn open_series(inputs: Vec<PathBuf>, progress: &Progress) -> Result<JobOutpu
 /// Only when cancelled.
 pub fn decode_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
     Ok(JobOutput::Decoded(Box::new(decode_traces(analysis, progress)?)))
+}
+
+/// Decodes the heaps of what was opened.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn decode_series_heaps(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    Ok(JobOutput::HeapsDecoded(Box::new(decode_heaps(analysis, progress)?)))
+}
+
+/// Ties blocks in use to the stacks that allocated them.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn join_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    Ok(JobOutput::Joined(Box::new(join_blocks_and_stacks(analysis, progress)?)))
 }
 
 /// Unwinds the threads of what was opened.

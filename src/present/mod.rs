@@ -8,6 +8,7 @@ pub mod dps;
 pub mod dumps;
 pub mod headline;
 pub mod heaps;
+pub mod hexdump;
 pub mod log;
 pub mod process;
 pub mod regions;

@@ -170,7 +170,8 @@ pub(super) fn stack_table(analysis: &Analysis, from: DumpIdx, to: DumpIdx) -> Op
     let stacks = Arc::clone(&traces.stacks);
     let rows = (0..u32::try_from(stacks.len()).unwrap_or(u32::MAX)).collect();
     let interval = StackInterval::new(group.dumps.clone(), from, to)?;
-    Some((StackTable::new(stacks, naming.clone(), Arc::new(rows), interval), naming))
+    let outstanding = analysis.outstanding_of(group).filter(|held| held.has_stacks()).map(Arc::clone);
+    Some((StackTable::new(stacks, outstanding, naming.clone(), Arc::new(rows), interval), naming))
 }
 
 fn problems_text(analysis: &Analysis, dumps: &[DumpIdx]) -> String {
