@@ -9,8 +9,6 @@ use crate::base::units::{ByteDelta, ByteSize, grouped};
 use crate::present::uses::Part;
 use crate::process::heap::head::HeapKind;
 
-use super::course_name;
-
 /// What all heaps of a process take together in the dumps of a series. `None` where a heap of the dump is not known.
 pub fn committed_by_dump(heaps: &SeriesHeaps) -> Vec<Option<u64>> {
     (0..heaps.dumps.len())
@@ -69,8 +67,26 @@ fn first_line(
         (Some(share), Some(whole)) => format!(", {share:.0} % of the process's {whole}"),
         _ => String::new(),
     };
-    let name = course(committed.get(first..=last)?).map_or("", course_name);
-    Some(format!("{all}: {} to {} committed ({delta}{of_growth}): {name}", ByteSize(before), ByteSize(now)))
+    let of_all = course(committed.get(first..=last)?)?;
+    let grows = heaps.histories.iter().any(|history| history.course(first, last) == Some(Course::Growth));
+    let answer = match of_all {
+        Course::Growth => "the heaps grow",
+        _ if grows => "a heap grows",
+        Course::Step => "the heaps grew once",
+        Course::Fluctuation => "no heap leak to be seen: the heaps only fluctuate",
+        Course::Steady | Course::Shrinks => "no heap leak: the heaps do not grow",
+    };
+    let amounts = if before == now {
+        format!("{} committed in both dumps", ByteSize(now))
+    } else {
+        format!("{} to {} committed", ByteSize(before), ByteSize(now))
+    };
+    Some(format!("{answer}. {}: {amounts} ({delta}{of_growth})", capitalised(&all)))
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// Heaps that grow, or are damaged.
@@ -136,17 +152,17 @@ pub fn outstanding_lines(analysis: &Analysis, dump: DumpIdx) -> Vec<String> {
     if kept.iter().all(|sum| sum.block_count == 0) {
         return Vec::new();
     }
-    let amount = |sum: &Outstanding| format!("{} blocks ({})", grouped(sum.block_count), ByteSize(sum.user_bytes));
-    let mut line = format!("blocks in use with the stack that allocated them: {}", amount(&found.traced));
+    let amount = |sum: &Outstanding| format!("{} ({})", grouped(sum.block_count), ByteSize(sum.user_bytes));
+    let mut line = format!("blocks in use: {} with the stack that allocated them", amount(&found.traced));
     let others = [
-        (&found.untraced, "without a stack"),
+        (&found.untraced, "without one"),
         (&found.unresolved, "whose record is not in the dump's trace stores"),
         (&found.ambiguous, "with a number that several stacks have"),
         (&found.left_out, "of stacks that are not kept apart"),
         (&found.not_kept, "in heaps that keep no stacks"),
     ];
     for (sum, words) in others.into_iter().filter(|(sum, _)| sum.block_count > 0) {
-        line.push_str(&format!("; {words}: {}", amount(sum)));
+        line.push_str(&format!(", {} {words}", amount(sum)));
     }
     if !found.is_whole {
         line.push_str("; not all blocks of all heaps could be read");

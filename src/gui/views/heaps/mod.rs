@@ -131,16 +131,20 @@ fn shown(ctx: &ViewCtx<'_>, state: &HeapsState) -> Option<Shown> {
 fn verdict_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, shown: &Shown) {
     let analysis = &ctx.session.analysis;
     for (number, line) in verdict_lines(analysis, shown.from, shown.to).into_iter().enumerate() {
-        let mut chars = line.chars();
-        let line: String = chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect());
+        let line = capitalised(&line);
         let text = if number == 0 { RichText::new(line).strong().size(15.0) } else { RichText::new(line) };
         ui.add(Label::new(text).wrap());
     }
     for line in outstanding_lines(analysis, shown.to) {
-        let text = format!("Of the {line}.");
-        ui.add(Label::new(RichText::new(text).weak()).truncate());
+        let text = RichText::new(capitalised(&line)).weak();
+        ui.add(Label::new(text).wrap());
     }
     ui.add_space(2.0);
+}
+
+fn capitalised(line: &str) -> String {
+    let mut chars = line.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn mode_ui(ui: &mut Ui, state: &mut HeapsState, shown: &Shown) {

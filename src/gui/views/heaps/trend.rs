@@ -134,6 +134,8 @@ fn plot_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, shown: &Shown, curves: &[Curve], is_r
         .allow_scroll(false)
         .allow_boxed_zoom(false)
         .allow_double_click_reset(false)
+        .include_x(0.7)
+        .include_x(shown.interval.dumps.len() as f64 + 0.3)
         .include_y(0.0)
         .include_y(most * 1.08)
         .set_margin_fraction(vec2(0.04, 0.0))
