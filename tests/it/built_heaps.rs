@@ -6,7 +6,9 @@ use dumptrend::input::dump::{self, Dump};
 use dumptrend::sample::heap_image::{BlockState, BuiltHeap, HeapGeneration, Trace};
 use dumptrend::sample::{SampleOptions, Variant, built_heaps};
 
-use crate::support::build_heap::{HEAP, SECOND_SEGMENT, build, header_of, heap_plan, windows_11_x64};
+use crate::support::build_heap::{
+    HEAP, Header, SECOND_SEGMENT, build, header_of, heap_plan, put_header, windows_11_x64,
+};
 use crate::support::sample_series::write;
 
 #[test]
@@ -36,6 +38,21 @@ fn a_flipped_header_no_longer_has_its_checksum() {
     assert_eq!(sum(&memory), 0x40);
     memory.put_pointer(width, header, HEAP);
     assert_eq!(u32_at(&memory, header), Some(0x50_0000));
+}
+
+#[test]
+fn a_header_written_by_hand_is_that_of_the_builder() {
+    let plan = windows_11_x64();
+    let (mut memory, heap) = build(&plan);
+    let at = header_of(&heap, plan.width, BlockState::Sentinel, 0);
+    let built = memory.bytes_at(at, 8).to_vec();
+    let key = plan.encoding.expect("a key");
+    let previous_size = u16::from_le_bytes([built[4] ^ key[4], built[5] ^ key[5]]);
+    let header = Header { size: 4, flags: 1, previous_size, unused_bytes: 3 };
+    put_header(&mut memory, &plan, at, Header { size: 0xffff, ..header });
+    assert_ne!(memory.bytes_at(at, 8), built);
+    put_header(&mut memory, &plan, at, header);
+    assert_eq!(memory.bytes_at(at, 8), built);
 }
 
 #[test]

@@ -147,3 +147,24 @@ pub fn header_of(heap: &BuiltHeap, width: PointerWidth, state: BlockState, numbe
     let block = heap.of_state(state).nth(number).expect("such a block");
     Va(block.entry.0 + 2 * width.bytes() - 8)
 }
+
+/// What a header can be made to say.
+#[derive(Clone, Copy)]
+pub struct Header {
+    /// In granules.
+    pub size: u16,
+    pub flags: u8,
+    pub previous_size: u16,
+    pub unused_bytes: u8,
+}
+
+/// Writes a header at `at` (see [`header_of`]) that decodes well, whatever it says. Vista and later.
+pub fn put_header(memory: &mut BuiltMemory, plan: &HeapPlan, at: Va, header: Header) {
+    let [size_low, size_high] = header.size.to_le_bytes();
+    let [previous_low, previous_high] = header.previous_size.to_le_bytes();
+    let checksum = size_low ^ size_high ^ header.flags;
+    let plain = [size_low, size_high, header.flags, checksum, previous_low, previous_high, 0, header.unused_bytes];
+    let key = plan.encoding.unwrap_or_default();
+    let bytes: Vec<u8> = plain.iter().zip(key).map(|(byte, key)| byte ^ key).collect();
+    memory.put(at, &bytes);
+}
