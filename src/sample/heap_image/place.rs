@@ -108,12 +108,31 @@ impl<'a> PlacedHeap<'a> {
 /// Places all blocks of `plan`.
 pub fn place(plan: &HeapPlan) -> Result<PlacedHeap<'_>, SampleError> {
     let granule = Granule { width: plan.width };
+    check_hole_count(plan)?;
     let mut heap = PlacedHeap { plan, granule, segments: Vec::new(), containers: Vec::new() };
     for (number, segment) in plan.segments.iter().enumerate() {
         let placed = place_segment(&mut heap, segment, number == 0)?;
         heap.segments.push(placed);
     }
     Ok(heap)
+}
+
+/// In XP the descriptions of holes have the room between the head and the first segment.
+fn check_hole_count(plan: &HeapPlan) -> Result<(), SampleError> {
+    let runs = plan.segments.iter().flat_map(|segment| &segment.runs);
+    let needed = runs.filter(|run| run.uncommitted_pages > 0).count() as u64;
+    let available = xp_hole_capacity(plan.width.bytes());
+    if plan.generation != HeapGeneration::Xp || needed <= available {
+        return Ok(());
+    }
+    let what = format!("the list of uncommitted ranges of the heap {}", plan.base());
+    let entry_bytes = 4 * plan.width.bytes();
+    Err(SampleError::DoesNotFit { what, needed_bytes: needed * entry_bytes, available_bytes: available * entry_bytes })
+}
+
+/// From behind the head and its lock up to the first segment, in entries of four pointers.
+const fn xp_hole_capacity(pointer_bytes: u64) -> u64 {
+    if pointer_bytes == 4 { (XP_SEGMENT_OFFSET - 0x5b0) / 0x10 } else { (XP_SEGMENT_OFFSET_64 - 0xb10) / 0x20 }
 }
 
 fn place_segment<'a>(

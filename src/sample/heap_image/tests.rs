@@ -134,4 +134,11 @@ fn what_does_not_fit_is_refused() {
     let mut plan = HeapPlan::new(HeapGeneration::Seven, PointerWidth::Bits64, Va(0x1_0000));
     plan.segments[0].runs[0].blocks.push(busy(0x1_0000, Trace::None));
     assert!(matches!(plan.build(), Err(crate::sample::SampleError::DoesNotFit { .. })));
+    for width in BOTH {
+        let mut plan = HeapPlan::new(HeapGeneration::Xp, width, Va(0x1_0000));
+        plan.segments[0].runs = vec![RunPlan { committed_pages: 1, uncommitted_pages: 1, blocks: Vec::new() }; 10];
+        assert!(matches!(plan.build(), Err(crate::sample::SampleError::DoesNotFit { .. })));
+        plan.segments[0].runs.truncate(4);
+        check_xp(&plan.build().unwrap(), width);
+    }
 }
