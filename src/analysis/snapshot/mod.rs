@@ -269,14 +269,13 @@ fn unknown_uses(
     }
     // Every Windows process has a heap: an empty list is one that could not be read.
     let has_all_heaps = has_all_pebs && pebs.iter().all(Peb::has_whole_heap_list);
-    let is_unknown = |of: &dyn Fn(HeapKind) -> bool| {
-        !has_all_heaps || heaps.iter().any(|heap| of(heap.extent.kind) && !heap.extent.is_whole)
-    };
-    if is_unknown(&|kind| kind != HeapKind::PageHeap) {
+    // Behind a page heap stands a heap of the usual kind.
+    if !has_all_heaps || heaps.iter().any(|heap| !heap.extent.is_whole) {
         unknown.push(Usage::Heap);
     }
-    // What is no known heap may be one.
-    if is_unknown(&|kind| !matches!(kind, HeapKind::Nt | HeapKind::Segment)) {
+    // What is no known heap may be a page heap.
+    let may_be_page_heap = |kind: HeapKind| !matches!(kind, HeapKind::Nt | HeapKind::Segment);
+    if !has_all_heaps || heaps.iter().any(|heap| may_be_page_heap(heap.extent.kind) && !heap.extent.is_whole) {
         unknown.push(Usage::PageHeap);
     }
     unknown
