@@ -25,10 +25,27 @@ pub struct HeapTraceLog {
     /// The first zone; the others follow without gaps.
     pub first_zone: Va,
     pub zone_count: u64,
+    /// No more records than this.
+    pub largest_count: u32,
 }
 
 impl HeapTraceLog {
-    /// Fills all zones with the stacks number 0, 1, 2 ... that `stack` gives, innermost frame first; returns how many there are.
+    /// Where the first `count` records begin.
+    pub fn places(&self, count: u32, stack: impl Fn(u32) -> Vec<Va>) -> Vec<Va> {
+        let mut at = ZONE_HEADER_BYTES;
+        let mut places = Vec::new();
+        for number in 0..count {
+            let block_bytes = block_bytes(&stack(number)) as u64;
+            if at % ZONE_BYTES + block_bytes > ZONE_BYTES || at.is_multiple_of(ZONE_BYTES) {
+                at = at.next_multiple_of(ZONE_BYTES) + ZONE_HEADER_BYTES;
+            }
+            places.push(Va(self.first_zone.0 + at + BLOCK_HEADER_BYTES as u64));
+            at += block_bytes;
+        }
+        places
+    }
+
+    /// Fills the zones with the stacks number 0, 1, 2 ... that `stack` gives, innermost frame first; returns how many there are.
     pub fn add_to(&self, space: &mut AddressSpace, mut stack: impl FnMut(u32) -> Vec<Va>) -> u32 {
         let mut heads = vec![Va(0); BUCKET_COUNT as usize];
         let mut bytes = LeBytes::default();
@@ -42,7 +59,7 @@ impl HeapTraceLog {
             let older = if zone_number == 0 { Va(0) } else { Va(zone.0 - ZONE_BYTES) };
             bytes.push_va(older).push_u64(ZONE_BYTES).push_u64(0).push_u64(zone.0 + ZONE_BYTES);
             debug_assert_eq!(bytes.len() as u64, zone_at + ZONE_HEADER_BYTES);
-            while bytes.len() + block_bytes(&next_stack) <= zone_end {
+            while trace_count < self.largest_count && bytes.len() + block_bytes(&next_stack) <= zone_end {
                 self.push_record(&mut bytes, &mut heads, &next_stack);
                 trace_count += 1;
                 next_stack = stack(trace_count);
@@ -96,8 +113,11 @@ mod tests {
     #[test]
     fn records_hang_on_their_buckets() {
         let mut space = AddressSpace::default();
-        let log = HeapTraceLog { header: Va(0x10_0000), first_zone: Va(0x20_0000), zone_count: 2 };
-        let count = log.add_to(&mut space, |number| vec![Va(1), Va(2), Va(u64::from(number) + 0x5_0000_0000)]);
+        let log =
+            HeapTraceLog { header: Va(0x10_0000), first_zone: Va(0x20_0000), zone_count: 2, largest_count: u32::MAX };
+        let stack = |number| vec![Va(1), Va(2), Va(u64::from(number) + 0x5_0000_0000)];
+        let count = log.add_to(&mut space, stack);
+        let places = log.places(count, stack);
         // 0x60 bytes each.
         assert_eq!(u64::from(count), (ZONE_BYTES - ZONE_HEADER_BYTES) / 0x60 * 2);
         let ranges = space.memory_ranges().unwrap();
@@ -105,6 +125,7 @@ mod tests {
         assert_eq!((header.len(), u32_at(header, 8)), (0x1920, Some(count)));
         let zone = &ranges[1].pieces[0].bytes;
         assert_eq!((u32_at(zone, 0x58), u32_at(zone, 0x5c)), (Some(3), Some(3)));
+        assert_eq!((places[0], places[681], places[682]), (Va(0x20_0050), Va(0x20_ffb0), Va(0x21_0050)));
         // Record 401 of bucket 3 comes before record 0 in the chain.
         assert_eq!(u64_at(zone, 0x50 + 401 * 0x60), Some(0x20_0050));
         let infos = space.memory_infos(Va(0x30_0000)).unwrap();

@@ -6,6 +6,7 @@
 pub mod address_space;
 pub mod allocfree;
 mod error;
+pub mod heap_image;
 pub mod heap_trace_log;
 mod le_bytes;
 pub mod minidump_file;
@@ -22,8 +23,9 @@ use std::path::{Path, PathBuf};
 
 use crate::base::progress::Progress;
 use allocfree::figures::{CASE_A_MOMENT, CASE_A_RUN, Moment, ProcessRun, SERIES_MOMENTS, SERIES_RUN};
+use heap_image::BuiltHeap;
 use minidump_file::MinidumpFile;
-use other_windows::{OtherMoment, OtherSystem};
+use other_windows::{OtherMoment, OtherSystem, Story};
 
 /// Which sample to write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -34,6 +36,9 @@ pub enum Variant {
     SevenX86,
     TenX64,
     XpX86,
+    HeapLeak,
+    RegionLeak,
+    Fluctuation,
 }
 
 /// What a dump is made from.
@@ -44,7 +49,16 @@ enum DumpSource {
 }
 
 impl Variant {
-    pub const ALL: [Self; 5] = [Self::Series, Self::CaseA, Self::SevenX86, Self::TenX64, Self::XpX86];
+    pub const ALL: [Self; 8] = [
+        Self::Series,
+        Self::CaseA,
+        Self::SevenX86,
+        Self::TenX64,
+        Self::XpX86,
+        Self::HeapLeak,
+        Self::RegionLeak,
+        Self::Fluctuation,
+    ];
 
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
@@ -54,6 +68,9 @@ impl Variant {
             Self::SevenX86 => "x86",
             Self::TenX64 => "win10",
             Self::XpX86 => "xp",
+            Self::HeapLeak => "heap-leak",
+            Self::RegionLeak => "region-leak",
+            Self::Fluctuation => "fluctuation",
         }
     }
 
@@ -69,6 +86,9 @@ impl Variant {
             Self::SevenX86 => "three dumps of AllocFree.exe on Windows 7 x86, with a 32-bit database",
             Self::TenX64 => "three dumps on Windows 10 x64, whose heap trace log grows by regions of 64 KiB",
             Self::XpX86 => "two dumps on Windows XP x86, with a database of its own layout and many stacks",
+            Self::HeapLeak => "five dumps on Windows 10 x64, in which one heap leaks blocks that one stack allocates",
+            Self::RegionLeak => "five dumps on Windows 10 x64, in which regions of one size gather and the heaps stay",
+            Self::Fluctuation => "six dumps on Windows 10 x64, in which the blocks of a heap go up and down",
         }
     }
 
@@ -88,8 +108,26 @@ impl Variant {
             Self::SevenX86 => others("allocfree-x86", OtherSystem::SevenX86, &other_windows::SEVEN_X86_MOMENTS),
             Self::TenX64 => others("treereader-win10", OtherSystem::TenX64, &other_windows::TEN_X64_MOMENTS),
             Self::XpX86 => others("treereader-xp", OtherSystem::XpX86, &other_windows::XP_X86_MOMENTS),
+            Self::HeapLeak => {
+                others("heap-leak", OtherSystem::OrderServer(Story::HeapLeak), &other_windows::HEAP_LEAK_MOMENTS)
+            }
+            Self::RegionLeak => {
+                others("region-leak", OtherSystem::OrderServer(Story::RegionLeak), &other_windows::REGION_LEAK_MOMENTS)
+            }
+            Self::Fluctuation => {
+                others("fluctuation", OtherSystem::OrderServer(Story::Fluctuation), &other_windows::FLUCTUATION_MOMENTS)
+            }
         }
     }
+}
+
+/// The truth about the heaps in the dumps of `variant`: for each dump in time order, its heaps in the order of the PEB's array.
+pub fn built_heaps(variant: Variant) -> Result<Vec<Vec<BuiltHeap>>, SampleError> {
+    let heaps_of = |source| match source {
+        DumpSource::AllocFree(run, moment) => allocfree::built_heaps(run, moment),
+        DumpSource::Other(system, moment) => other_windows::built_heaps(system, moment),
+    };
+    variant.dumps().into_iter().map(|(_, source)| heaps_of(source)).collect()
 }
 
 /// How to write the sample.

@@ -1,6 +1,7 @@
 //! All integration tests in one binary, which links quicker than one each.
 
 mod architecture;
+mod built_heaps;
 mod cli;
 mod dump;
 mod fuzz_corpus;

@@ -4,8 +4,7 @@
 //! - `modules`, `image_parts`, `case_functions`, `system_exports`: the images.
 //! - `space`, `heaps`, `live_stack`, `logged_stacks`, `process_texts`: what lies in memory.
 //!
-//! Further contents (heap blocks) go into `space` with `AddressSpace::write`: the file holds what is
-//! written, and a hole for the rest.
+//! Further contents go into `space` with `AddressSpace::write`: the file holds what is written, and a hole for the rest.
 
 pub(super) mod case_functions;
 pub mod figures;
@@ -23,8 +22,9 @@ use live_stack::x64_context;
 use modules::ProcessModule;
 use space::{DumpedSpace, TEB, USER_SPACE_TOP};
 
-use super::address_space::winnt;
+use super::address_space::{AddressSpace, winnt};
 use super::error::SampleError;
+use super::heap_image::BuiltHeap;
 use super::minidump_file::{
     BuildText, HandleFormat, MinidumpFile, MiscInfo, ProcessTimes, ProcessVmCounters, StackMemory, SystemInfo, Thread,
     ThreadInfo, UnloadedModule, flags,
@@ -48,6 +48,11 @@ pub fn dump(run: &ProcessRun, moment: &Moment, size_bytes: Option<u64>) -> Resul
     }
     space::add_extra_region(&mut dumped.space, missing_bytes);
     dump_of(run, moment, &modules, &dumped)
+}
+
+/// The truth about the heaps of `run` at `moment`, in the order of the PEB's array.
+pub fn built_heaps(run: &ProcessRun, moment: &Moment) -> Result<Vec<BuiltHeap>, SampleError> {
+    heaps::add_heaps(&mut AddressSpace::default(), run, moment)
 }
 
 fn dump_of(

@@ -1,7 +1,7 @@
 //! The address space of a planned process: system regions, heaps, images, stack, and the structures that name them.
 
 use super::frame_stack::{frame_stack, x86_context};
-use super::heaps::add_heap;
+use super::heaps::add_heaps;
 use super::process_plan::ProcessPlan;
 use super::system_images::{FAST_PEB_LOCK, LOADER_DATA, LOADER_LOCK, PROCESS_HEAPS, TLS_BITMAP};
 use crate::base::addr::{PointerWidth, Va};
@@ -10,6 +10,7 @@ use crate::sample::address_space::{AddressSpace, AllocationKind, Run};
 use crate::sample::allocfree::figures::filetime;
 use crate::sample::allocfree::live_stack::{LiveStack, x64_context, x64_stack};
 use crate::sample::error::SampleError;
+use crate::sample::heap_image::BuiltHeap;
 use crate::sample::le_bytes::LeBytes;
 use crate::sample::process_memory::{
     ParameterTexts, PebFields, TebFields, Windows, free_critical_section_of, loader_data_of, peb_of,
@@ -27,14 +28,17 @@ pub struct PlannedSpace {
     pub stack: LiveStack,
     pub stack_base: Va,
     pub context: Vec<u8>,
+    /// The truth about the heaps, in the order of the PEB's array.
+    pub heaps: Vec<BuiltHeap>,
 }
 
 /// Builds everything but the stack trace stores.
 pub fn planned_space(plan: &ProcessPlan) -> Result<PlannedSpace, SampleError> {
     let mut space = AddressSpace::default();
     add_system_regions(&mut space, plan);
-    for (heap, list_index) in plan.heaps.iter().zip(1..) {
-        add_heap(&mut space, plan.windows, heap, list_index);
+    let heaps = add_heaps(&mut space, plan)?;
+    for (base, size_bytes) in &plan.buffers {
+        space.allocate(*base, AllocationKind::PRIVATE, &[Run::committed(*size_bytes, PAGE_READWRITE)]);
     }
     for module in &plan.modules {
         let image = &module.image;
@@ -58,7 +62,7 @@ pub fn planned_space(plan: &ProcessPlan) -> Result<PlannedSpace, SampleError> {
     };
     add_stack(&mut space, plan, &stack);
     add_process_structures(&mut space, plan);
-    Ok(PlannedSpace { space, stack, stack_base, context })
+    Ok(PlannedSpace { space, stack, stack_base, context, heaps })
 }
 
 /// Adds one large private region whose bytes are a hole.
@@ -179,8 +183,7 @@ fn peb_fields(plan: &ProcessPlan) -> PebFields {
         unicode_case_table: Va(places.nls_tables.0 + 0x2_0650),
         system_default_activation_context: places.activation_context,
         processor_count: 2,
-        // FLG_USER_STACK_TRACE_DB.
-        nt_global_flag: 0x1000,
+        nt_global_flag: plan.nt_global_flag,
         heap_count: u32::try_from(plan.heaps.len()).unwrap_or(u32::MAX),
         largest_heap_count: 16,
         process_heaps: plan.in_ntdll(PROCESS_HEAPS),

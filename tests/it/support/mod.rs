@@ -4,6 +4,7 @@
 
 pub mod all_streams;
 pub mod build_dump;
+pub mod build_heap;
 pub mod build_log;
 pub mod build_process;
 pub mod build_wow64;
