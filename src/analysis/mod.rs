@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** an [`Analysis`] never changes; a later stage or another set of files makes a new one.
 
+pub mod advice;
+pub mod diagnosis;
 pub mod fuzz;
 pub mod run;
 pub mod series;
@@ -14,6 +16,7 @@ use crate::base::ids::DumpIdx;
 use crate::base::problems::Problem;
 use crate::input::symbols::SymbolTable;
 use crate::process::heap::DecodedHeap;
+use diagnosis::Finding;
 use series::group::ProcessGroup;
 use series::heaps::SeriesHeaps;
 use series::outstanding::SeriesOutstanding;
@@ -38,6 +41,9 @@ pub struct Analysis {
     pub thread_stacks: Option<Vec<Arc<SeriesThreadStacks>>>,
     /// Names for each group, in the order of the groups; `None` before they were loaded.
     pub symbols: Option<Vec<Arc<SymbolTable>>>,
+    /// What each group's whole series shows, in the order of the groups; `None` before it was judged. Another interval is
+    /// judged when it is chosen: [`diagnosis::diagnose`].
+    pub findings: Option<Vec<Arc<Vec<Finding>>>>,
     /// Files of which nothing can be said, and why, as one line each.
     pub failures: Vec<Failure>,
     /// What the reader of the series should know: mixed processes, equal times, copies.
@@ -128,6 +134,12 @@ impl Analysis {
             self.heaps_of(group)?.dumps.get(position)
         };
         found().into_iter().flat_map(|heaps| &heaps.heaps)
+    }
+
+    /// What the whole series of a group shows; `None` before it was judged.
+    pub fn findings_of(&self, group: &ProcessGroup) -> Option<&Arc<Vec<Finding>>> {
+        let position = self.groups.iter().position(|other| other == group)?;
+        self.findings.as_ref()?.get(position)
     }
 
     /// Whether something was damaged or could not be read: exit code 3.

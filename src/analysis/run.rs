@@ -22,6 +22,7 @@ use super::series::outstanding::join_outstanding;
 use super::series::thread_stacks::unwind_series;
 use super::series::traces::{decode_series, symbols_for, symbols_source};
 
+use super::diagnosis;
 use super::snapshot::{Snapshot, take_snapshot};
 use super::{Analysis, Failure, Note};
 
@@ -59,6 +60,7 @@ pub fn run(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelle
         outstanding: None,
         thread_stacks: None,
         symbols: None,
+        findings: None,
         failures: found.failures,
         notes,
     };
@@ -150,6 +152,21 @@ pub fn load_symbols(analysis: &Analysis, search: &SymbolSearch, progress: &Progr
         }));
     }
     Ok(Analysis { symbols: Some(symbols), ..analysis.clone() })
+}
+
+/// Judges the whole series of each group: the last stage, and quick. What earlier stages have not decoded makes a finding
+/// undecided.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn diagnose(analysis: &Analysis, progress: &Progress) -> Result<Analysis, Cancelled> {
+    progress.start("judging the series", analysis.groups.len() as u64);
+    let mut findings = Vec::with_capacity(analysis.groups.len());
+    for group in &analysis.groups {
+        findings.push(Arc::new(diagnosis::diagnose(analysis, &group.dumps)));
+        progress.tick(1)?;
+    }
+    Ok(Analysis { findings: Some(findings), ..analysis.clone() })
 }
 
 /// Reads the symbols of the modules of one dump that hold one of the addresses.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::analysis::diagnosis::pattern::PatternId;
 use crate::base::addr::Va;
 use crate::present::stacks::StackForm;
 use crate::report::csv::CsvTable;
@@ -11,7 +12,7 @@ use crate::sample::Variant;
 
 /// Shows what grew over a series of Windows process memory dumps.
 ///
-/// Exit codes: 0 done, 1 nothing could be analysed, 2 wrong use, 3 analysed with damage.
+/// Exit codes: 0 done, 1 nothing could be analysed, 2 wrong use, 3 analysed with damage, 4 a finding of --fail-on was made.
 #[derive(Parser, Debug)]
 #[command(name = "dumptrend-cli", version)]
 pub struct Arguments {
@@ -51,8 +52,18 @@ pub struct ReportArguments {
     /// Compare with this dump, by its number in time order, instead of the first.
     #[arg(long, value_name = "N")]
     pub baseline: Option<usize>,
+    /// End with exit code 4 when one of these findings was made: a gate for soak tests. Several with commas between.
+    #[arg(long, value_name = "FINDING", value_delimiter = ',', value_parser = parse_pattern)]
+    pub fail_on: Vec<PatternId>,
     #[command(flatten)]
     pub symbols: SymbolArguments,
+}
+
+fn parse_pattern(key: &str) -> Result<PatternId, String> {
+    PatternId::parse(key).ok_or_else(|| {
+        let keys: Vec<&str> = PatternId::ALL.iter().map(|pattern| pattern.key()).collect();
+        format!("there is {}", keys.join(", "))
+    })
 }
 
 #[derive(Args, Clone, Debug, Default)]

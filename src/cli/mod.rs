@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::analysis::diagnosis::pattern::PatternId;
 use crate::analysis::run::{
-    decode_heaps, decode_traces, join_blocks_and_stacks, load_symbols, load_symbols_of, run as open_series,
+    decode_heaps, decode_traces, diagnose, join_blocks_and_stacks, load_symbols, load_symbols_of, run as open_series,
     symbol_search, unwind_threads,
 };
 use crate::analysis::series::thread_stacks::stack_addresses;
@@ -23,6 +24,7 @@ use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
 use crate::base::printable::printable_path;
 use crate::base::progress::{Cancelled, Progress};
+use crate::present::diagnosis::{findings, found_patterns};
 use crate::present::dps::{dps, dps_text, pointer_values};
 use crate::present::stacks::thread_text;
 use crate::report::csv::csv_report;
@@ -47,6 +49,8 @@ pub enum Outcome {
     NothingAnalysed,
     WrongUse,
     Damaged,
+    /// A finding was made that the caller asked to fail on.
+    FailedOn,
 }
 
 impl Outcome {
@@ -56,6 +60,7 @@ impl Outcome {
             Self::NothingAnalysed => 1,
             Self::WrongUse => 2,
             Self::Damaged => 3,
+            Self::FailedOn => 4,
         }
     }
 }
@@ -124,6 +129,7 @@ pub fn print_text_report(inputs: &[PathBuf], is_sample: bool) -> ExitCode {
         table: None,
         output: None,
         baseline: None,
+        fail_on: Vec::new(),
         symbols: SymbolArguments::default(),
     };
     exit_code(run_report(&arguments, &Progress::default()))
@@ -161,7 +167,22 @@ fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progres
     }
     let text = render(&analysis, arguments, baseline)?;
     write_result(&text, arguments.output.as_deref())?;
+    let failed_on = made_findings(&analysis, &arguments.fail_on, baseline);
+    if !failed_on.is_empty() {
+        eprintln!("dumptrend: found {}", failed_on.join(", "));
+        return Ok(Outcome::FailedOn);
+    }
     Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
+}
+
+/// Which of the wanted findings were made, in any process.
+fn made_findings(analysis: &Analysis, wanted: &[PatternId], baseline: Option<DumpIdx>) -> Vec<&'static str> {
+    let made: Vec<PatternId> = analysis
+        .groups
+        .iter()
+        .flat_map(|group| found_patterns(&findings(analysis, &group.compared_dumps(baseline))))
+        .collect();
+    wanted.iter().filter(|pattern| made.contains(pattern)).map(|pattern| pattern.key()).collect()
 }
 
 fn render(
@@ -211,11 +232,13 @@ fn unless_closed<T: Default>(printed: Result<T, CliError>) -> Result<T, CliError
     }
 }
 
-/// All stages: the overview, heaps and stack traces, threads, names.
+/// All stages: the overview, heaps and stack traces, threads, their names, the verdicts.
 fn analyse(inputs: &[PathBuf], symbols: &SymbolArguments, progress: &Progress) -> Result<Analysis, Cancelled> {
-    let analysis = decode_heaps(&open_series(inputs, progress)?, progress)?;
-    let analysis = join_blocks_and_stacks(&decode_traces(&analysis, progress)?, progress)?;
-    load_symbols(&unwind_threads(&analysis, progress)?, &symbol_search(symbols.paths.clone()), progress)
+    let opened = open_series(inputs, progress)?;
+    let decoded = decode_heaps(&decode_traces(&opened, progress)?, progress)?;
+    let joined = join_blocks_and_stacks(&decoded, progress)?;
+    let named = load_symbols(&unwind_threads(&joined, progress)?, &symbol_search(symbols.paths.clone()), progress)?;
+    diagnose(&named, progress)
 }
 
 fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, CliError> {

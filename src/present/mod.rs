@@ -3,7 +3,9 @@
 //!
 //! **Invariant:** no toolkit, no files; a value that is not known is [`value::Value::Absent`], never 0.
 
+pub mod advice;
 pub mod allocations;
+pub mod diagnosis;
 pub mod dps;
 pub mod dumps;
 pub mod headline;
@@ -18,7 +20,6 @@ pub mod strip;
 pub mod summary;
 pub mod symbols;
 pub mod table;
-pub mod thread_doing;
 pub mod thread_groups;
 pub mod thread_matrix;
 pub mod threads;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::analysis::Analysis;
+use crate::analysis::advice::target_of;
 use crate::analysis::series::outstanding::{Outstanding, SeriesOutstanding};
 use crate::analysis::series::stacks::StackCounts;
 use crate::analysis::series::thread_stacks::StackChange;
@@ -19,6 +20,7 @@ use crate::analysis::snapshot::Snapshot;
 use crate::base::ids::DumpIdx;
 use crate::input::dump::modules::ModuleRecord;
 use crate::input::symbols::SymbolTable;
+use crate::present::diagnosis::findings;
 use crate::present::heaps::heaps_of;
 use crate::present::traces::leading::frame_text;
 use crate::present::traces::{found_by_word, layout_text, stores_of};
@@ -28,6 +30,7 @@ use crate::process::regions::usage::Usage;
 use crate::process::regions::{Completeness, MemoryType, State};
 use crate::process::traces::{Health, StoreKind, TraceStore};
 
+use super::json_findings::{FindingEntry, finding_entries};
 use super::json_heaps::{Heap, Key, heaps, lfh_keys};
 use super::json_outstanding::{OutstandingTotals, outstanding_of};
 use super::json_threads::{ThreadEntry, threads};
@@ -50,7 +53,8 @@ struct Report {
     traces_left_out_count: Option<u64>,
     /// Not decoded by this version.
     umdh: Option<Json>,
-    findings: Option<Json>,
+    /// Of the process above, over its dumps from the baseline on.
+    findings: Vec<FindingEntry>,
     failures: Vec<FileText>,
     notes: Vec<Note>,
 }
@@ -305,7 +309,7 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
             traces.stacks.left_out_count.saturating_add(unlisted_count)
         }),
         umdh: None,
-        findings: None,
+        findings: findings_of(analysis, baseline),
         failures: analysis
             .failures
             .iter()
@@ -318,6 +322,12 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
             .collect(),
     };
     Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
+
+fn findings_of(analysis: &Analysis, baseline: Option<DumpIdx>) -> Vec<FindingEntry> {
+    let Some(group) = analysis.main_group() else { return Vec::new() };
+    let interval = group.compared_dumps(baseline);
+    finding_entries(&findings(analysis, &interval), &target_of(analysis, &interval))
 }
 
 fn dump(analysis: &Analysis, dump: DumpIdx, snapshot: &Snapshot) -> Dump {

@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use crate::analysis::Analysis;
+use crate::analysis::series::thread_doing::{Doing, logging_function, thread_doing};
 use crate::analysis::snapshot::{Snapshot, Thread};
 use crate::base::ids::DumpIdx;
 use crate::input::symbols::SymbolTable;
-use crate::present::stacks::{end_text, frame_symbol, logging_function};
-use crate::present::thread_doing::{Doing, thread_doing};
+use crate::present::stacks::{end_text, frame_symbol};
 use crate::present::thread_matrix::thread_teb;
 use crate::process::stacks::{ThreadStack, ThreadStacks};
 

@@ -3,6 +3,7 @@
 pub mod csv;
 pub mod file;
 pub mod json;
+mod json_findings;
 mod json_heaps;
 mod json_outstanding;
 mod json_threads;

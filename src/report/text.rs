@@ -6,6 +6,8 @@ use crate::analysis::Analysis;
 use crate::analysis::snapshot::Snapshot;
 use crate::base::ids::DumpIdx;
 use crate::base::units::grouped;
+use crate::present::advice::{advice_text, all_advice};
+use crate::present::diagnosis::{finding_text, findings, verdict_line};
 use crate::present::dumps::DumpTable;
 use crate::present::headline::{equal_size_lines, headline};
 use crate::present::heaps::heap_table::HeapTable;
@@ -43,6 +45,7 @@ pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Strin
         for line in equal_size_lines(analysis, &interval) {
             text.push_str(&format!("  {line}\n"));
         }
+        text.push_str(&findings_text(analysis, &interval));
         if let Some(snapshot) = interval.last().and_then(|dump| analysis.snapshot(*dump)) {
             text.push_str("\nprocess\n");
             for fact in process_facts(snapshot) {
@@ -69,6 +72,25 @@ pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Strin
         text.push_str(&problems_text(analysis, &group.dumps));
     }
     text
+}
+
+/// The verdicts in one line, each with its evidence, and what to do.
+fn findings_text(analysis: &Analysis, interval: &[DumpIdx]) -> String {
+    let findings = findings(analysis, interval);
+    let mut text = verdict_line(&findings).map_or_else(String::new, |line| format!("{line}\n"));
+    text.push_str("\nfindings\n");
+    for finding in findings.iter() {
+        text.push_str(&indented(&finding_text(finding)));
+    }
+    text.push_str("\nwhat to do\n");
+    for advice in all_advice(analysis, interval, &findings) {
+        text.push_str(&indented(&advice_text(&advice)));
+    }
+    text
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
 fn table_text(model: &dyn TableModel) -> String {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dumptrend::analysis::run::unwind_threads;
 use dumptrend::analysis::series::group::group_by_process;
+use dumptrend::analysis::series::thread_doing::logging_function;
 use dumptrend::analysis::series::traces::symbols_of;
 use dumptrend::analysis::snapshot::Snapshot;
 use dumptrend::analysis::snapshot::thread_stacks::{thread_stacks, thread_stacks_with_images};
@@ -11,7 +12,7 @@ use dumptrend::base::addr::{Va, VaRange};
 use dumptrend::base::bytes::slice_at as slice_in;
 use dumptrend::base::memory::slice_at;
 use dumptrend::base::progress::{Cancelled, Progress};
-use dumptrend::present::stacks::{StackForm, logging_function, stack_text};
+use dumptrend::present::stacks::{StackForm, stack_text};
 use dumptrend::process::stacks::{StackEnd, ThreadStacks, Trust};
 use dumptrend::report::json::json_report;
 use dumptrend::sample::minidump_file::{MemoryRange, MinidumpFile, Module, Thread, flags};

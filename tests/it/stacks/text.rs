@@ -1,10 +1,11 @@
 //! Stacks as WinDbg writes them, and the names of functions that log traces.
 
+use dumptrend::analysis::series::thread_doing::is_logging_trace;
 use dumptrend::analysis::series::traces::symbols_of;
 use dumptrend::analysis::snapshot::thread_stacks::thread_stacks;
 use dumptrend::base::progress::Progress;
 use dumptrend::input::symbols::SymbolName;
-use dumptrend::present::stacks::{StackForm, current_thread, end_text, is_logging_trace, stack_text, thread_line};
+use dumptrend::present::stacks::{StackForm, current_thread, end_text, stack_text, thread_line};
 use dumptrend::process::stacks::ThreadStack;
 use dumptrend::sample::minidump_file::{Exception, Thread};
 

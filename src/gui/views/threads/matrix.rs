@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use eframe::egui::{Frame, Margin, Panel, Ui};
 
+use crate::analysis::series::thread_doing::thread_doing;
 use crate::analysis::series::thread_stacks::{SeriesThreadStacks, StackChange};
 use crate::analysis::series::threads::{ThreadHistory, thread_histories};
 use crate::analysis::snapshot::Snapshot;
@@ -12,7 +13,6 @@ use crate::gui::background::Background;
 use crate::gui::ctx::ViewCtx;
 use crate::gui::widgets::table::{Bar, TableOptions, TableState, model_key, table_ui};
 use crate::present::table::TableModel;
-use crate::present::thread_doing::thread_doing;
 use crate::present::thread_matrix::{FIRST_SORT, ThreadMarks, ThreadMatrix};
 use crate::present::traces::leading::Naming;
 use crate::present::value::StackMark;
