@@ -100,12 +100,15 @@ impl Download<'_> {
         };
         let folder = self.store.join(self.target.name()).join(self.target.server_id());
         let path = folder.join(self.target.name());
-        Ok(match part.keep(&folder, &path) {
-            Ok(()) => Downloaded::Kept { path, value },
-            Err(error) => {
-                Downloaded::Refused(format!("{file}: cannot be kept in {}: {error}", printable_path(&folder)))
-            }
-        })
+        let kept = part.keep(&folder, &path);
+        let Err(error) = kept else { return Ok(Downloaded::Kept { path, value }) };
+        // A debugger may have brought the same file meanwhile, and have it open: then it cannot be replaced, nor need it be.
+        if path.is_file()
+            && let Ok(value) = verify(&path)?
+        {
+            return Ok(Downloaded::Kept { path, value });
+        }
+        Ok(Downloaded::Refused(format!("{file}: cannot be kept in {}: {error}", printable_path(&folder))))
     }
 
     /// Servers that are folders of a store may have a file that says where the other one lies.

@@ -284,6 +284,24 @@ fn what_is_not_the_pdb_is_not_kept() {
 }
 
 #[test]
+fn a_store_that_cannot_be_written_says_so() {
+    let Some(pdb) = crash_pdb() else { return };
+    let temp = folder();
+    // A file where the store should be, and one where the folder of the PDB should be.
+    let blocked = [temp.path().join("store"), temp.path().join("other").join("crash.pdb")];
+    for (place, store) in blocked.iter().zip(["store", "other"]) {
+        super::write(place, b"in the way");
+        let server = Server::new(&[(&plain(), Gives::File(pdb.clone()))]);
+        let table = load(&crash_module(), &server.search(&temp.path().join(store)));
+        assert_eq!(only(&table).quality, SymbolQuality::None);
+        let note = &only(&table).note;
+        assert!(note.contains("cannot be written: ") || note.contains("cannot be kept in "), "{note}");
+        assert!(place.is_file());
+    }
+    assert_eq!(files_below(temp.path()), ["other/crash.pdb", "store"]);
+}
+
+#[test]
 fn a_redirect_is_followed() {
     let Some(pdb) = crash_pdb() else { return };
     let files = [(&plain()[..], Gives::Redirect("/sym/elsewhere".to_owned())), ("elsewhere", Gives::File(pdb))];
