@@ -3,6 +3,7 @@
 //! **Invariant:** an [`Analysis`] never changes; a later stage or another set of files makes a new one.
 
 pub mod fuzz;
+pub mod names;
 pub mod run;
 pub mod series;
 pub mod snapshot;

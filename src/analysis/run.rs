@@ -14,15 +14,16 @@ use crate::base::progress::{Cancelled, Progress};
 use crate::input::dump;
 use crate::input::symbols::SymbolTable;
 pub use crate::input::symbols::environment::symbol_search;
-pub use crate::input::symbols::search::SymbolSearch;
+pub use crate::input::symbols::search::{Downloads, SymbolSearch};
 
+use super::names::{NamedStacks, name_series, named_stacks};
 use super::series::group::{ProcessGroup, group_by_process};
 use super::series::heaps;
 use super::series::outstanding::join_outstanding;
 use super::series::thread_stacks::unwind_series;
-use super::series::traces::{decode_series, symbols_for, symbols_source};
+use super::series::traces::{decode_series, symbols_for};
 
-use super::snapshot::{Snapshot, take_snapshot};
+use super::snapshot::{Snapshot, take_snapshot_with};
 use super::{Analysis, Failure, Note};
 
 /// The extensions of dump files, in lower case.
@@ -34,11 +35,19 @@ pub const DUMP_EXTENSIONS: [&str; 3] = ["dmp", "mdmp", "hdmp"];
 /// # Errors
 /// Only when cancelled.
 pub fn run(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelled> {
+    run_with_symbols(inputs, &SymbolSearch::default(), progress)
+}
+
+/// The same, with the places for symbols: ntdll's, found on this machine, lead to its trace stores.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn run_with_symbols(inputs: &[PathBuf], search: &SymbolSearch, progress: &Progress) -> Result<Analysis, Cancelled> {
     progress.start("finding dumps", 0);
     let mut found = find_files(inputs);
     progress.start("opening dumps", found.files.len() as u64);
     let opened: Vec<Result<Snapshot, Failure>> =
-        found.files.par_iter().map(|path| open_one(path, progress)).collect::<Result<_, Cancelled>>()?;
+        found.files.par_iter().map(|path| open_one(path, search, progress)).collect::<Result<_, Cancelled>>()?;
     let mut snapshots = Vec::new();
     for result in opened {
         match result {
@@ -120,7 +129,7 @@ pub fn unwind_threads(analysis: &Analysis, progress: &Progress) -> Result<Analys
     progress.start("unwinding stacks", analysis.snapshots.len() as u64);
     let mut stacks = Vec::with_capacity(analysis.groups.len());
     for group in &analysis.groups {
-        stacks.push(Arc::new(unwind_series(&snapshots_of(analysis, group), progress)?));
+        stacks.push(Arc::new(unwind_series(&snapshots_of(analysis, group), &[], progress)?));
     }
     Ok(Analysis { thread_stacks: Some(stacks), ..analysis.clone() })
 }
@@ -130,26 +139,27 @@ fn snapshots_of(analysis: &Analysis, group: &ProcessGroup) -> Vec<Arc<Snapshot>>
 }
 
 /// Reads the symbols of the modules that occur in the stacks of traces and threads: a stage after [`decode_traces`] and
-/// [`unwind_threads`]. Nothing is decoded again. Doing it once more, with other places or other files there, replaces the
-/// names.
+/// [`unwind_threads`]. No trace is decoded again. Threads are unwound again where PDBs tell of x86 frames, or files of images
+/// were found that a dump lacks. Doing it once more, with other places or other files there, replaces the names.
 ///
 /// # Errors
 /// Only when cancelled.
 pub fn load_symbols(analysis: &Analysis, search: &SymbolSearch, progress: &Progress) -> Result<Analysis, Cancelled> {
     let mut symbols = Vec::with_capacity(analysis.groups.len());
+    let mut stacks = Vec::with_capacity(analysis.groups.len());
     for group in &analysis.groups {
         let snapshots = snapshots_of(analysis, group);
         let of_traces = analysis.traces_of(group).map(|traces| traces.stacks.addresses());
-        let of_threads = analysis.thread_stacks_of(group).map(|threads| threads.unique.addresses());
+        let unwound = analysis.thread_stacks_of(group);
         let starts = snapshots.iter().flat_map(|snapshot| &snapshot.threads).filter_map(|thread| thread.start_address);
-        let addresses = [of_traces, of_threads].into_iter().flatten().flatten().copied().chain(starts).collect();
+        let others = of_traces.into_iter().flatten().copied().chain(starts).collect();
         let search = with_dump_folders(search, &snapshots);
-        symbols.push(Arc::new(match symbols_source(&snapshots) {
-            Some(snapshot) => symbols_for(snapshot, addresses, &search, progress)?,
-            None => SymbolTable::default(),
-        }));
+        let named = name_series(&snapshots, unwound.map(Arc::as_ref), others, &search, progress)?;
+        symbols.push(Arc::new(named.symbols));
+        stacks.extend(named.stacks.map(Arc::new).or_else(|| unwound.cloned()));
     }
-    Ok(Analysis { symbols: Some(symbols), ..analysis.clone() })
+    let thread_stacks = analysis.thread_stacks.is_some().then_some(stacks);
+    Ok(Analysis { symbols: Some(symbols), thread_stacks, ..analysis.clone() })
 }
 
 /// Reads the symbols of the modules of one dump that hold one of the addresses.
@@ -166,15 +176,33 @@ pub fn load_symbols_of(
     symbols_for(snapshot, addresses, &search, progress)
 }
 
+/// The stacks of all threads of one dump, with names; image files are looked for where symbols are.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn named_stacks_of(
+    snapshot: &Arc<Snapshot>,
+    search: &SymbolSearch,
+    progress: &Progress,
+) -> Result<NamedStacks, Cancelled> {
+    named_stacks(snapshot, &with_dump_folders(search, std::slice::from_ref(snapshot)), progress)
+}
+
 /// Symbols are looked for beside the dumps too.
 fn with_dump_folders(search: &SymbolSearch, snapshots: &[Arc<Snapshot>]) -> SymbolSearch {
     let mut search = search.clone();
-    for folder in snapshots.iter().filter_map(|snapshot| snapshot.dump.path.parent()) {
-        // The parent of a bare file name is empty, and means the working folder.
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        if !search.beside.iter().any(|known| known == folder) {
-            search.beside.push(folder.to_owned());
-        }
+    for snapshot in snapshots {
+        search = beside_dump(&search, &snapshot.dump.path);
+    }
+    search
+}
+
+fn beside_dump(search: &SymbolSearch, dump: &Path) -> SymbolSearch {
+    let mut search = search.clone();
+    // The parent of a bare file name is empty, and means the working folder.
+    let folder = dump.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    if let Some(folder) = folder.filter(|folder| !search.beside.iter().any(|known| known == folder)) {
+        search.beside.push(folder.to_owned());
     }
     search
 }
@@ -241,11 +269,11 @@ pub fn is_dump_name(path: &Path) -> bool {
     extension.is_some_and(|extension| DUMP_EXTENSIONS.contains(&extension.as_str())) && !path.is_dir()
 }
 
-fn open_one(path: &Path, progress: &Progress) -> Result<Result<Snapshot, Failure>, Cancelled> {
+fn open_one(path: &Path, search: &SymbolSearch, progress: &Progress) -> Result<Result<Snapshot, Failure>, Cancelled> {
     progress.check()?;
     // One dump that makes the program stumble must not take the others with it.
     let result = catch_unwind(AssertUnwindSafe(|| match dump::open(path) {
-        Ok(dump) => take_snapshot(dump, progress).map(Ok),
+        Ok(dump) => take_snapshot_with(dump, &beside_dump(search, path), progress).map(Ok),
         Err(error) => Ok(Err(Failure { path: path.to_owned(), text: error.to_string() })),
     }));
     progress.tick(1)?;

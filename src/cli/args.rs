@@ -57,10 +57,14 @@ pub struct ReportArguments {
 
 #[derive(Args, Clone, Debug, Default)]
 pub struct SymbolArguments {
-    /// A folder with PDBs, or a symbol path (srv*STORE, cache*STORE, lists with ;). May be given more than once. Looked at
-    /// before the folders of the dumps and _NT_SYMBOL_PATH. Nothing is downloaded.
+    /// A folder with PDBs, or a symbol path (srv*STORE*URL, cache*STORE, lists with ;). May be given more than once. Looked
+    /// at before the folders of the dumps and _NT_SYMBOL_PATH. Servers in it are asked for what is not on this machine, and
+    /// what they give is kept in its store: srv* alone is Microsoft's server with the debuggers' own store.
     #[arg(long = "symbol-path", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Ask the servers of _NT_SYMBOL_PATH too. Without this nothing is downloaded but from servers that --symbol-path names.
+    #[arg(long)]
+    pub download: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -118,7 +122,8 @@ pub struct StacksArguments {
     pub form: Form,
     #[command(flatten)]
     pub symbols: SymbolArguments,
-    /// Where image files are, by name or as in a symbol store: for dumps that do not hold the images.
+    /// Where image files are, by name or as in a symbol store: for dumps that do not hold the images. They are looked for
+    /// where symbols are, too.
     #[arg(long, value_name = "FOLDER")]
     pub images: Option<PathBuf>,
 }

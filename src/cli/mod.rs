@@ -12,12 +12,10 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::analysis::run::{
-    decode_heaps, decode_traces, join_blocks_and_stacks, load_symbols, load_symbols_of, run as open_series,
-    symbol_search, unwind_threads,
+    Downloads, SymbolSearch, decode_heaps, decode_traces, join_blocks_and_stacks, load_symbols, load_symbols_of,
+    named_stacks_of, run_with_symbols as open_series, symbol_search, unwind_threads,
 };
-use crate::analysis::series::thread_stacks::stack_addresses;
 use crate::analysis::snapshot::Snapshot;
-use crate::analysis::snapshot::thread_stacks::{thread_stacks, thread_stacks_with_images};
 use crate::analysis::{Analysis, Failure};
 use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
@@ -211,15 +209,27 @@ fn unless_closed<T: Default>(printed: Result<T, CliError>) -> Result<T, CliError
     }
 }
 
+/// Where symbols are looked for.
+fn symbols_of(arguments: &SymbolArguments) -> SymbolSearch {
+    let downloads = if arguments.download { Downloads::AllServers } else { Downloads::UserServers };
+    let search = symbol_search(arguments.paths.clone(), downloads);
+    if arguments.download && !search.has_servers_to_ask() {
+        eprintln!("dumptrend: no symbol path names a server to download from; --symbol-path srv* is Microsoft's");
+    }
+    search
+}
+
 /// All stages: the overview, heaps and stack traces, threads, names.
 fn analyse(inputs: &[PathBuf], symbols: &SymbolArguments, progress: &Progress) -> Result<Analysis, Cancelled> {
-    let analysis = decode_heaps(&open_series(inputs, progress)?, progress)?;
+    let search = symbols_of(symbols);
+    let analysis = decode_heaps(&open_series(inputs, &search, progress)?, progress)?;
     let analysis = join_blocks_and_stacks(&decode_traces(&analysis, progress)?, progress)?;
-    load_symbols(&unwind_threads(&analysis, progress)?, &symbol_search(symbols.paths.clone()), progress)
+    load_symbols(&unwind_threads(&analysis, progress)?, &search, progress)
 }
 
 fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, CliError> {
-    let analysis = open_series(std::slice::from_ref(&arguments.dump), progress)?;
+    let search = symbols_of(&arguments.symbols);
+    let analysis = open_series(std::slice::from_ref(&arguments.dump), &search, progress)?;
     print_failures(&analysis.failures);
     let Some(snapshot) = analysis.snapshots.first() else { return Ok(Outcome::NothingAnalysed) };
     // A 32-bit program's own pointers are 32 bits wide, whatever wrote the dump.
@@ -228,7 +238,7 @@ fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, Cli
     let count = arguments.count.min(MOST_DPS_LINES);
     let memory = &snapshot.dump.memory;
     let values = pointer_values(memory, arguments.address, count, width);
-    let symbols = load_symbols_of(snapshot, &symbol_search(arguments.symbols.paths.clone()), values, progress)?;
+    let symbols = load_symbols_of(snapshot, &search, values, progress)?;
     let lines = dps(memory, &symbols, arguments.address, count, width);
     let text: String = lines.iter().map(|line| dps_text(line, width) + "\n").collect();
     print_result(&text)?;
@@ -241,23 +251,18 @@ fn run_stacks(arguments: &StacksArguments, progress: &Progress) -> Result<Outcom
         Err(outcome) => return Ok(outcome),
     };
     let Some(snapshot) = analysis.snapshots.first() else { return Ok(Outcome::NothingAnalysed) };
-    let stacks = with_progress_line(progress, || match &arguments.images {
-        None => thread_stacks(snapshot, None, progress),
-        Some(folder) => {
-            let (stacks, image_count) = thread_stacks_with_images(snapshot, folder, None, progress)?;
-            if image_count == 0 {
-                eprintln!("dumptrend: no image of the dump's modules was found; look at {}", printable_path(folder));
-            }
-            Ok(stacks)
-        }
-    })?;
-    let addresses = stacks.iter().flat_map(|(_, stacks)| stack_addresses(stacks)).collect();
-    let symbols = load_symbols_of(snapshot, &symbol_search(arguments.symbols.paths.clone()), addresses, progress)?;
+    let mut search = symbols_of(&arguments.symbols);
+    search.user_folders.extend(arguments.images.clone());
+    let named = with_progress_line(progress, || named_stacks_of(snapshot, &search, progress))?;
+    if let Some(folder) = arguments.images.as_ref().filter(|_| named.image_count == 0) {
+        eprintln!("dumptrend: no image of the dump's modules was found; look at {}", printable_path(folder));
+    }
+    let symbols = &named.symbols;
     // Both in the order of the thread list.
     let listed = snapshot.threads.iter().filter(|thread| thread.is_listed);
     let texts: Vec<String> = listed
-        .zip(&stacks)
-        .map(|(thread, (_, stacks))| thread_text(snapshot, thread, stacks, &symbols, arguments.form.into()))
+        .zip(&named.stacks)
+        .map(|(thread, (_, stacks))| thread_text(snapshot, thread, stacks, symbols, arguments.form.into()))
         .collect();
     print_result(&texts.join("\n"))?;
     Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
@@ -266,7 +271,8 @@ fn run_stacks(arguments: &StacksArguments, progress: &Progress) -> Result<Outcom
 /// Opens what must be one dump; where it is none or several, says so and gives the outcome.
 fn open_one(path: &Path, what: &str, progress: &Progress) -> Result<Result<Analysis, Outcome>, CliError> {
     let input = [path.to_owned()];
-    let analysis = with_progress_line(progress, || open_series(&input, progress))?;
+    let search = symbol_search(Vec::new(), Downloads::NotYet);
+    let analysis = with_progress_line(progress, || open_series(&input, &search, progress))?;
     print_failures(&analysis.failures);
     Ok(match analysis.snapshots.len() {
         0 => Err(Outcome::NothingAnalysed),

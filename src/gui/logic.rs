@@ -8,10 +8,11 @@ use eframe::egui::{self, Key, KeyboardShortcut, Modifiers};
 
 use crate::analysis::Analysis;
 use crate::base::ids::DumpIdx;
+use crate::base::progress::{Cancelled, Progress};
 use crate::jobs::Finished;
 use crate::jobs::open_series::{
-    JobOutput, decode_series, decode_series_heaps, join_series, name_series, open_sample, open_series, save_file,
-    unwind_series,
+    JobOutput, SymbolChoice, decode_series, decode_series_heaps, download_symbols, join_series, name_series,
+    open_sample, open_series, save_file, unwind_series,
 };
 use crate::present::log::{Gravity, LogEntry};
 
@@ -88,8 +89,20 @@ impl App {
                     self.take_stage(&analysis, |shown| Analysis { thread_stacks: stacks, ..shown });
                     self.read_symbols_when_due();
                 }
-                Finished::Done(JobOutput::Named(analysis)) => {
-                    self.take_stage(&analysis, |shown| Analysis { symbols: analysis.symbols.clone(), ..shown });
+                Finished::Done(JobOutput::Named { analysis, has_servers }) => {
+                    let (symbols, stacks) = (analysis.symbols.clone(), analysis.thread_stacks.clone());
+                    let is_shown = self.take_stage(&analysis, |shown| Analysis {
+                        symbols,
+                        // Frame data and image files may have made them longer.
+                        thread_stacks: stacks.or(shown.thread_stacks),
+                        ..shown
+                    });
+                    if is_shown && has_servers {
+                        let choice = self.symbol_choice();
+                        self.start_naming("downloading symbols", move |analysis, progress| {
+                            download_symbols(analysis, &choice, progress)
+                        });
+                    }
                 }
                 Finished::Done(JobOutput::Saved(path)) => {
                     self.tell(format!("saved {}", path.display()), false);
@@ -163,13 +176,15 @@ impl App {
     }
 
     /// Takes over what a later stage found, unless another series was opened meanwhile. Stages end in any order.
-    fn take_stage(&mut self, analysis: &Analysis, join: impl FnOnce(Analysis) -> Analysis) {
+    /// Says whether it did.
+    fn take_stage(&mut self, analysis: &Analysis, join: impl FnOnce(Analysis) -> Analysis) -> bool {
         let is_same = analysis.snapshots.len() == self.session.analysis.snapshots.len()
             && analysis.snapshots.iter().zip(&self.session.analysis.snapshots).all(|(a, b)| Arc::ptr_eq(a, b));
         if is_same {
             self.session.analysis = Arc::new(join(Analysis::clone(&self.session.analysis)));
             self.session.generation += 1;
         }
+        is_same
     }
 
     /// Blocks have the addresses of their stacks, so both must be known.
@@ -190,8 +205,33 @@ impl App {
     }
 
     fn read_symbols(&mut self) {
-        let (analysis, path) = (Arc::clone(&self.session.analysis), self.settings.symbol_path.clone());
-        self.jobs.start("reading symbols", move |progress| name_series(&analysis, &path, progress));
+        let choice = self.symbol_choice();
+        self.start_naming("reading symbols", move |analysis, progress| name_series(analysis, &choice, progress));
+    }
+
+    /// The user asks: servers may have by now what they had not.
+    fn read_symbols_anew(&mut self) {
+        self.symbol_choice().forget_answers();
+        if !self.session.is_empty() {
+            self.read_symbols();
+        }
+    }
+
+    fn symbol_choice(&self) -> SymbolChoice {
+        SymbolChoice { path: self.settings.symbol_path.clone(), is_download_on: self.settings.is_download_on }
+    }
+
+    /// Names with the newest choice replace those that are on their way.
+    fn start_naming(
+        &mut self,
+        title: &str,
+        work: impl FnOnce(&Analysis, &Progress) -> Result<JobOutput, Cancelled> + Send + 'static,
+    ) {
+        if let Some(before) = self.naming_job {
+            self.jobs.cancel(before);
+        }
+        let analysis = Arc::clone(&self.session.analysis);
+        self.naming_job = Some(self.jobs.start(title, move |progress| work(&analysis, progress)));
     }
 
     /// The window's title: the process first, because task bars cut titles at the end.
@@ -277,7 +317,8 @@ impl App {
             Command::OpenSample => {
                 let folder = self.options.sample_folder.clone();
                 self.jobs.cancel_all();
-                self.jobs.start("opening the sample series", move |progress| open_sample(&folder, progress));
+                let choice = self.symbol_choice();
+                self.jobs.start("opening the sample series", move |progress| open_sample(&folder, &choice, progress));
             }
             Command::AskForFiles => self.dialogs.ask_for_files(ctx),
             Command::AskForMoreFiles => self.dialogs.ask_for_more_files(ctx),
@@ -323,6 +364,7 @@ impl App {
             | Command::SetScale(_)
             | Command::SetSkipRules(_)
             | Command::SetSymbolPath(_)
+            | Command::SetDownload(_)
             | Command::SetTheme(_)
             | Command::SetTextSize(_) => self.apply_setting(ctx, &command),
         }
@@ -336,9 +378,11 @@ impl App {
             Command::SetSkipRules(rules) => self.settings.skip_rules.clone_from(rules),
             Command::SetSymbolPath(path) => {
                 self.settings.symbol_path.clone_from(path);
-                if !self.session.is_empty() {
-                    self.read_symbols();
-                }
+                self.read_symbols_anew();
+            }
+            Command::SetDownload(is_on) => {
+                self.settings.is_download_on = *is_on;
+                self.read_symbols_anew();
             }
             Command::SetTheme(choice) => {
                 self.settings.theme = *choice;
@@ -359,7 +403,8 @@ impl App {
         if !inputs.is_empty() {
             // Two series opening at once would race for the window.
             self.jobs.cancel_all();
-            self.jobs.start("opening dumps", move |progress| open_series(inputs, progress));
+            let choice = self.symbol_choice();
+            self.jobs.start("opening dumps", move |progress| open_series(inputs, &choice, progress));
         }
     }
 
