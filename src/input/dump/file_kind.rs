@@ -59,10 +59,10 @@ impl FileKind {
             Self::BigEndianMinidump | Self::UnknownMinidumpVersion | Self::Unknown | Self::PortableExecutable => {
                 "choose a .dmp, .mdmp or .hdmp file written by procdump, Task Manager or WinDbg"
             }
-            Self::UmdhLog => "UMDH logs are not read by this version; drop the dumps of the same process",
+            Self::UmdhLog => "name a dump here; a UMDH log is read among the dumps of a series",
             Self::Archive => "unpack it first",
             Self::Elf => "dumptrend reads dumps of Windows processes only",
-            Self::Text => "choose a .dmp, .mdmp or .hdmp file",
+            Self::Text => "choose a .dmp, .mdmp or .hdmp file, or a UMDH log",
             Self::TooShort => "it is cut off, copy or take it again",
         }
     }
