@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::analysis::run::{
-    decode_traces, load_symbols, load_symbols_of, run as open_series, symbol_search, unwind_threads,
+    decode_traces, load_symbols, load_symbols_of, read_logs, run as open_series, symbol_search, unwind_threads,
 };
 use crate::analysis::series::thread_stacks::stack_addresses;
 use crate::analysis::snapshot::Snapshot;
@@ -101,7 +101,7 @@ fn run_report(arguments: &ReportArguments, progress: &Progress) -> Result<Outcom
         return report_on(&files, arguments, progress);
     }
     if arguments.inputs.is_empty() {
-        eprintln!("dumptrend: name the dumps or the folder that holds them, or use --sample");
+        eprintln!("dumptrend: name the dumps and UMDH logs, or the folder that holds them, or use --sample");
         return Ok(Outcome::WrongUse);
     }
     report_on(&arguments.inputs, arguments, progress)
@@ -140,7 +140,7 @@ pub fn sample_folder() -> PathBuf {
 fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, CliError> {
     let analysis = Arc::new(with_progress_line(progress, || analyse(inputs, &arguments.symbols, progress))?);
     print_failures(&analysis.failures);
-    if analysis.snapshots.is_empty() {
+    if analysis.is_empty() {
         return Ok(Outcome::NothingAnalysed);
     }
     let baseline = match arguments.baseline {
@@ -184,9 +184,11 @@ fn print_failures(failures: &[Failure]) {
 /// Whether the output would replace one of the dumps that it is about; says so.
 fn would_overwrite(analysis: &Analysis, output: Option<&Path>) -> bool {
     let Some(output) = output.and_then(|output| output.canonicalize().ok()) else { return false };
-    let is_output = |snapshot: &&Arc<Snapshot>| snapshot.dump.path.canonicalize().is_ok_and(|path| path == output);
-    let Some(dump) = analysis.snapshots.iter().find(is_output) else { return false };
-    eprintln!("dumptrend: the output would replace a dump, name another file: {}", printable_path(&dump.dump.path));
+    let is_output = |path: &Path| path.canonicalize().is_ok_and(|path| path == output);
+    let dumps = analysis.snapshots.iter().map(|snapshot| ("a dump", &snapshot.dump.path));
+    let logs = analysis.logs.iter().map(|log| ("a UMDH log", &log.file.path));
+    let Some((what, path)) = dumps.chain(logs).find(|(_, path)| is_output(path)) else { return false };
+    eprintln!("dumptrend: the output would replace {what}, name another file: {}", printable_path(path));
     true
 }
 
@@ -210,16 +212,23 @@ fn unless_closed<T: Default>(printed: Result<T, CliError>) -> Result<T, CliError
     }
 }
 
-/// All stages: the overview, the stack traces, their names.
+/// All stages: the overview, the stack traces, the logs, their names.
 fn analyse(inputs: &[PathBuf], symbols: &SymbolArguments, progress: &Progress) -> Result<Analysis, Cancelled> {
     let analysis = decode_traces(&open_series(inputs, progress)?, progress)?;
+    let analysis = read_logs(&analysis, progress)?;
     load_symbols(&unwind_threads(&analysis, progress)?, &symbol_search(symbols.paths.clone()), progress)
 }
 
 fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, CliError> {
     let analysis = open_series(std::slice::from_ref(&arguments.dump), progress)?;
     print_failures(&analysis.failures);
-    let Some(snapshot) = analysis.snapshots.first() else { return Ok(Outcome::NothingAnalysed) };
+    let Some(snapshot) = analysis.snapshots.first() else {
+        if let Some(log) = analysis.logs.first() {
+            let log = printable_path(&log.file.path);
+            eprintln!("dumptrend: memory is of a dump, and this is a UMDH log; name a dump: {log}");
+        }
+        return Ok(Outcome::NothingAnalysed);
+    };
     // A 32-bit program's own pointers are 32 bits wide, whatever wrote the dump.
     let width = if snapshot.is_wow64() { PointerWidth::Bits32 } else { snapshot.pointer_width() };
     // More would be a file, not a listing.
@@ -266,6 +275,10 @@ fn open_one(path: &Path, what: &str, progress: &Progress) -> Result<Result<Analy
     let input = [path.to_owned()];
     let analysis = with_progress_line(progress, || open_series(&input, progress))?;
     print_failures(&analysis.failures);
+    if let (Some(log), true) = (analysis.logs.first(), analysis.snapshots.is_empty()) {
+        let log = printable_path(&log.file.path);
+        eprintln!("dumptrend: {what} of a dump, and this is a UMDH log, which the report shows; name a dump: {log}");
+    }
     Ok(match analysis.snapshots.len() {
         0 => Err(Outcome::NothingAnalysed),
         1 => Ok(analysis),

@@ -4,5 +4,7 @@ pub mod csv;
 pub mod file;
 pub mod json;
 mod json_threads;
+mod json_umdh;
 pub mod text;
+mod text_umdh;
 pub mod umdh;

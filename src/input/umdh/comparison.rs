@@ -314,8 +314,7 @@ impl Reader {
             Radix::Hexadecimal => self.left_out.hexadecimal_bytes,
             Radix::Decimal => self.left_out.decimal_bytes,
         };
-        let sum_delta_bytes =
-            entries.iter().fold(left_out_bytes, |sum, entry| sum.saturating_add(entry.bytes_delta()));
+        let sum_delta_bytes = entries.iter().fold(left_out_bytes, |sum, entry| sum.saturating_add(entry.bytes_delta()));
         let mut comparison = Comparison {
             entries,
             frames: self.frames,
@@ -329,7 +328,8 @@ impl Reader {
         };
         if let (Some(false), Some(totals)) = (comparison.adds_up(), totals) {
             let stated = totals.requested_delta_bytes.unwrap_or(totals.all_delta_bytes);
-            let text = format!("say {stated} bytes, and the entries add up to {sum_delta_bytes}; umdh may have left some out");
+            let text =
+                format!("say {stated} bytes, and the entries add up to {sum_delta_bytes}; umdh may have left some out");
             comparison.problems.missing("closing totals", text);
         }
         comparison

@@ -65,9 +65,9 @@ impl LogFrame {
     pub fn parts(&self) -> Option<(&str, Option<&str>, u64)> {
         let name = self.name.as_deref()?;
         let Some((module, rest)) = name.split_once('!') else { return Some((name, None, 0)) };
-        let offset = rest.rsplit_once("+0x").and_then(|(function, digits)| {
-            u64::from_str_radix(digits, 16).ok().map(|offset| (function, offset))
-        });
+        let offset = rest
+            .rsplit_once("+0x")
+            .and_then(|(function, digits)| u64::from_str_radix(digits, 16).ok().map(|offset| (function, offset)));
         let (function, offset) = offset.unwrap_or((rest, 0));
         Some((module, Some(function), offset))
     }

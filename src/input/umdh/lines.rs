@@ -174,12 +174,10 @@ mod tests {
     #[test]
     fn lines_know_their_number_and_offset() {
         let found = lines_of(b"a\nbb\n\nc");
-        assert_eq!(found.iter().map(|(number, offset, _)| (*number, *offset)).collect::<Vec<_>>(), [
-            (1, 0),
-            (2, 2),
-            (3, 5),
-            (4, 6)
-        ]);
+        assert_eq!(
+            found.iter().map(|(number, offset, _)| (*number, *offset)).collect::<Vec<_>>(),
+            [(1, 0), (2, 2), (3, 5), (4, 6)]
+        );
     }
 
     #[test]

@@ -189,10 +189,9 @@ impl UmdhFile {
         crate::base::printable::printable(&name)
     }
 
-    /// The image that the process was started from: the first that a raw log lists.
+    /// The image that the process was started from: the first module that a log lists. A comparison has no extension.
     pub fn image(&self) -> Option<&str> {
-        let first = self.modules.first().filter(|_| self.kind == LogKind::Raw)?;
-        Some(crate::base::printable::file_name(&first.path))
+        self.modules.first().map(|first| crate::base::printable::file_name(&first.path))
     }
 
     fn lines(&self) -> Lines<'_> {

@@ -68,21 +68,22 @@ impl Evidence {
     /// The radix, why it is that one, and whether that is certain.
     pub fn judge(&self) -> (Radix, String, bool) {
         let (hex_sums, decimal_sums) = (self.sums_in_hexadecimal_count, self.sums_in_decimal_count);
+        let sums = || format!("sums that come out in decimal alone: {decimal_sums}, in hexadecimal alone: {hex_sums}");
+        let no_letters = || format!("none of its numbers, {MANY_NUMBERS} and more of them long, has the digits A to F");
+        let has_many = self.long_numbers.len() >= MANY_NUMBERS;
         if self.with_letters_count > 0 {
             let text = format!("{} of its numbers have the digits A to F", self.with_letters_count);
             return (Radix::Hexadecimal, text, true);
         }
         if decimal_sums > hex_sums {
-            let text = format!("{decimal_sums} of its sums come out in decimal alone, {hex_sums} in hexadecimal alone");
+            let text = if has_many { format!("{}; {}", sums(), no_letters()) } else { sums() };
             return (Radix::Decimal, text, true);
         }
         if hex_sums > 0 {
-            let text = format!("{hex_sums} of its sums come out in hexadecimal alone, {decimal_sums} in decimal alone");
-            return (Radix::Hexadecimal, text, hex_sums > decimal_sums);
+            return (Radix::Hexadecimal, sums(), hex_sums > decimal_sums);
         }
-        if self.long_numbers.len() >= MANY_NUMBERS {
-            let text = format!("none of its numbers, {MANY_NUMBERS} and more of them long, has the digits A to F");
-            return (Radix::Decimal, text, true);
+        if has_many {
+            return (Radix::Decimal, no_letters(), true);
         }
         let text = "its few numbers fit both; umdh writes hexadecimal unless it is asked for decimal (-d)".to_owned();
         (Radix::Hexadecimal, text, false)

@@ -169,7 +169,8 @@ pub(super) fn read_within(
         if !is_overfull {
             let left_out = log.left_out_stack_count;
             if left_out > 0 {
-                let text = format!("has {left_out} more different stacks than are kept apart; those with most bytes are");
+                let text =
+                    format!("has {left_out} more different stacks than are kept apart; those with most bytes are");
                 log.problems.missing("stacks", text);
             }
             return Ok(log);

@@ -72,7 +72,8 @@ fn old_versions_list_stacks_with_names() {
     let log = raw(&heap("0x00140000", data));
     assert_eq!(log.total, Amounts { block_count: 0x14, requested_bytes: 0x5320, overhead_bytes: 0 });
     assert!(!log.has_overhead);
-    let names: Vec<_> = log.stacks[0].candidates[0].iter().filter_map(|id| log.frames.frame(*id)?.name.as_deref()).collect();
+    let names: Vec<_> =
+        log.stacks[0].candidates[0].iter().filter_map(|id| log.frames.frame(*id)?.name.as_deref()).collect();
     assert_eq!(names, ["ntdll!RtlDebugAllocateHeap+0xfd", "MyApp!operator new+0xe"]);
 }
 
@@ -80,7 +81,8 @@ fn old_versions_list_stacks_with_names() {
 fn many_stacks_are_read_in_classes_and_the_largest_kept() {
     let mut data = String::new();
     for id in 1..=500 {
-        writeln!(data, "{id:X} bytes + 8 at {:X} by BackTrace{id:X}\n\t{:X}", 0x1000 + id, 0x40_0000 + id).expect("text");
+        writeln!(data, "{id:X} bytes + 8 at {:X} by BackTrace{id:X}\n\t{:X}", 0x1000 + id, 0x40_0000 + id)
+            .expect("text");
     }
     let file = open_bytes(Path::new("a.log"), format!("{HEAD}{}", heap("10000", &data)).into_bytes()).expect("a log");
     let log = read_within(&file, 60, 100, &Progress::default()).expect("nobody cancels");
@@ -101,13 +103,16 @@ fn damage_loses_a_line_and_says_which() {
     let log = raw(cut);
     assert_eq!(log.total, Amounts { block_count: 2, requested_bytes: 0x74, overhead_bytes: 0x24 });
     assert_eq!(addresses(&log, &log.stacks[0].candidates[0]), [0x776c_dd82]);
-    assert_eq!(problem_lines(&log.problems), [
-        "damaged: line 19 (offset 0x1c6): this line is a block that is cut or damaged; left out",
-        "damaged: line 20 (offset 0x1d6): 2 lines are a frame of a stack that no block has; left out",
-        "damaged: line 23 (offset 0x1eb): this line is no text; left out",
-        "damaged: line 26 (offset 0x21e): this line is no frame of a stack; left out",
-        "damaged: end of the file (offset 0x222): the log is cut off in the midst of a heap; what follows there is not in it",
-    ]);
+    assert_eq!(
+        problem_lines(&log.problems),
+        [
+            "damaged: line 19 (offset 0x1c6): this line is a block that is cut or damaged; left out",
+            "damaged: line 20 (offset 0x1d6): 2 lines are a frame of a stack that no block has; left out",
+            "damaged: line 23 (offset 0x1eb): this line is no text; left out",
+            "damaged: line 26 (offset 0x21e): this line is no frame of a stack; left out",
+            "damaged: end of the file (offset 0x222): the log is cut off in the midst of a heap; what follows there is not in it",
+        ]
+    );
 }
 
 #[test]
@@ -172,13 +177,16 @@ fn damaged_comparisons_say_where() {
     let found = comparison(text);
     assert_eq!(found.entries.len(), 2);
     assert_eq!(found.entries[0].frames.len(), 1);
-    assert_eq!(problem_lines(&found.problems), [
-        "damaged: line 3 (offset 0x29): this line is an entry that is cut or damaged; left out",
-        "damaged: line 4 (offset 0x45): this line is a frame of an entry that is cut or damaged; left out",
-        "damaged: line 6: counts allocations of a stack whose bytes are not on the line before; left out",
-        "damaged: end of the file (offset 0x91): there is no closing line (Total increase == ...); the comparison is cut off",
-        "damaged: line 5: BackTraceB: its growth is not the difference of its two amounts, which are used",
-    ]);
+    assert_eq!(
+        problem_lines(&found.problems),
+        [
+            "damaged: line 3 (offset 0x29): this line is an entry that is cut or damaged; left out",
+            "damaged: line 4 (offset 0x45): this line is a frame of an entry that is cut or damaged; left out",
+            "damaged: line 6: counts allocations of a stack whose bytes are not on the line before; left out",
+            "damaged: end of the file (offset 0x91): there is no closing line (Total increase == ...); the comparison is cut off",
+            "damaged: line 5: BackTraceB: its growth is not the difference of its two amounts, which are used",
+        ]
+    );
 }
 
 #[test]
