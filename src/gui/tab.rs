@@ -49,13 +49,12 @@ impl Tab {
                 "The process heaps as !heap -s lists them, over the series: reserved, committed, busy and free memory, and \
                  the blocks with their allocation stacks. The Regions tab already shows which memory belongs to each heap.",
             ),
-            Self::Umdh => {
-                Some("UMDH logs beside the dumps, on the same time axis, with their modules taken from the dumps.")
-            }
             Self::Findings => {
                 Some("The analysis patterns that the series shows, each with its evidence and what to do.")
             }
-            Self::Overview | Self::Regions | Self::Threads | Self::Traces | Self::Symbols | Self::Log => None,
+            Self::Overview | Self::Regions | Self::Threads | Self::Traces | Self::Umdh | Self::Symbols | Self::Log => {
+                None
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::analysis::Analysis;
-use crate::analysis::run::{decode_traces, load_symbols, run, symbol_search, unwind_threads};
+use crate::analysis::run::{decode_traces, load_symbols, read_logs, run, symbol_search, unwind_threads};
 use crate::base::progress::{Cancelled, Progress};
 use crate::sample::{SampleError, SampleOptions, write_sample};
 
@@ -17,6 +17,7 @@ pub enum JobOutput {
     /// What was opened, with one more stage done.
     Decoded(Box<Analysis>),
     Unwound(Box<Analysis>),
+    LogsRead(Box<Analysis>),
     Named(Box<Analysis>),
     /// A file was written.
     Saved(PathBuf),
@@ -47,6 +48,14 @@ pub fn decode_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutp
 /// Only when cancelled.
 pub fn unwind_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
     Ok(JobOutput::Unwound(Box::new(unwind_threads(analysis, progress)?)))
+}
+
+/// Reads the UMDH logs of what was opened, and joins them with the stacks that are decoded.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn read_series_logs(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    Ok(JobOutput::LogsRead(Box::new(read_logs(analysis, progress)?)))
 }
 
 /// Reads the symbols of what was opened. `symbol_path` is looked in first.

@@ -44,7 +44,7 @@ fn group_text(analysis: &Arc<Analysis>, group: &LogGroup, baseline: Option<DumpI
         for line in comparison_lines(comparison) {
             text.push_str(&format!("  {line}\n"));
         }
-        let table = ComparisonTable::new(Arc::clone(comparison), naming.clone());
+        let table = ComparisonTable::of_all(comparison, naming.clone());
         let rows = arrange(&table, "", Some(comparison_table::FIRST_SORT));
         text.push_str(&first_rows(&table, &rows));
         if let Some(first) = rows.first() {
@@ -73,7 +73,7 @@ fn stacks_text(series: &Arc<UmdhSeries>, naming: &UmdhNaming, from: usize, to: u
         true => format!("  stacks in {}\n", name(to)),
         false => format!("  stacks from {} to {}\n", name(from), name(to)),
     };
-    let table = UmdhStackTable::new(Arc::clone(series), naming.clone(), from, to);
+    let table = UmdhStackTable::of_all(series, naming.clone(), from, to);
     let rows = arrange(&table, "", Some(stack_table::FIRST_SORT));
     text.push_str(&first_rows(&table, &rows));
     let Some(first) = rows.first() else { return text };
@@ -121,8 +121,8 @@ pub(super) fn main_table(analysis: &Analysis, baseline: Option<DumpIdx>) -> Opti
     let series = analysis.umdh_of(group)?;
     let naming = naming_of(analysis, group);
     if let Some((from, to)) = log_points(analysis, group, series, baseline) {
-        return Some(Box::new(UmdhStackTable::new(Arc::clone(series), naming, from, to)));
+        return Some(Box::new(UmdhStackTable::of_all(series, naming, from, to)));
     }
     let (_, comparison) = series.comparisons.first()?;
-    Some(Box::new(ComparisonTable::new(Arc::clone(comparison), naming)))
+    Some(Box::new(ComparisonTable::of_all(comparison, naming)))
 }

@@ -8,6 +8,7 @@ mod regions;
 mod symbols;
 mod threads;
 mod traces;
+mod umdh;
 
 use eframe::egui::Ui;
 
@@ -24,6 +25,7 @@ pub struct Views {
     symbols: symbols::SymbolsState,
     threads: threads::ThreadsState,
     traces: traces::TracesState,
+    umdh: umdh::UmdhState,
     log: log::LogState,
 }
 
@@ -34,6 +36,8 @@ impl Views {
             (Tab::Log, _) => log::log_ui(ui, ctx, &mut self.log, messages),
             (_, Some(text)) => coming::coming_ui(ui, tab.title(), text),
             _ if ctx.session.is_empty() => empty::empty_ui(ui, ctx),
+            (Tab::Umdh, None) => umdh::umdh_ui(ui, ctx, &mut self.umdh),
+            _ if ctx.session.analysis.snapshots.is_empty() => umdh::without_dumps_ui(ui, ctx, tab.title()),
             (Tab::Regions, None) => regions::regions_ui(ui, ctx, &mut self.regions),
             (Tab::Symbols, None) => symbols::symbols_ui(ui, ctx, &mut self.symbols),
             (Tab::Threads, None) => threads::threads_ui(ui, ctx, &mut self.threads),

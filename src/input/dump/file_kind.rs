@@ -24,7 +24,7 @@ const SIGNATURES: [(&[u8], FileKind); 12] = [
     (b"PAGEDU64", FileKind::KernelDump),
     (b"USERDUMP", FileKind::UserDumpBefore2000),
     (b"PMDM", FileKind::BigEndianMinidump),
-    (b"// UMDH", FileKind::UmdhLog),
+    (b"// UMDH: version", FileKind::UmdhLog),
     (b"// Debug library initialized", FileKind::UmdhLog),
     (b"MSCF", FileKind::Archive),
     (b"PK\x03\x04", FileKind::Archive),

@@ -7,12 +7,14 @@ use crate::input::umdh::frames::LogFrame;
 use crate::present::table::{Align, Cell, Column, Sort, TableModel};
 use crate::present::value::Value;
 
-use super::UmdhNaming;
+use super::{UmdhNaming, counted};
 
-/// One row for each entry.
+/// Some entries of a comparison, one row each.
 pub struct ComparisonTable {
     pub comparison: Arc<Comparison>,
     naming: UmdhNaming,
+    /// The entries to show, by their position, in that order.
+    rows: Arc<Vec<u32>>,
 }
 
 /// What grew most comes first.
@@ -23,7 +25,7 @@ const COLUMNS: [Column; 8] = [
     Column {
         title: "leading frame",
         align: Align::Left,
-        width_chars: 34,
+        width_chars: 28,
         hint: "The first frame that is neither allocator nor runtime",
     },
     Column { title: "before", align: Align::Right, width_chars: 9, hint: "Requested bytes in the first log" },
@@ -40,8 +42,24 @@ const COLUMNS: [Column; 8] = [
 ];
 
 impl ComparisonTable {
-    pub const fn new(comparison: Arc<Comparison>, naming: UmdhNaming) -> Self {
-        Self { comparison, naming }
+    pub const fn new(comparison: Arc<Comparison>, naming: UmdhNaming, rows: Arc<Vec<u32>>) -> Self {
+        Self { comparison, naming, rows }
+    }
+
+    /// With all entries.
+    pub fn of_all(comparison: &Arc<Comparison>, naming: UmdhNaming) -> Self {
+        let rows = (0..u32::try_from(comparison.entries.len()).unwrap_or(u32::MAX)).collect();
+        Self::new(Arc::clone(comparison), naming, Arc::new(rows))
+    }
+
+    /// The entry of a row.
+    pub fn entry(&self, row: usize) -> Option<usize> {
+        self.rows.get(row).map(|entry| *entry as usize)
+    }
+
+    /// The row of an entry.
+    pub fn row_of(&self, entry: usize) -> Option<usize> {
+        self.rows.binary_search(&u32::try_from(entry).ok()?).ok()
     }
 }
 
@@ -55,8 +73,11 @@ pub fn entry_frames(comparison: &Comparison, entry: usize) -> impl Iterator<Item
 pub fn entry_text(comparison: &Comparison, naming: &UmdhNaming, entry: usize) -> String {
     let Some(of) = comparison.entries.get(entry) else { return String::new() };
     let mut text = format!(
-        "BackTrace{}: {} bytes before, {} after, {} blocks after\n",
-        of.id, of.before_bytes, of.after_bytes, of.after_count
+        "BackTrace{}: {} bytes before, {} after in {}\n",
+        of.id,
+        of.before_bytes,
+        of.after_bytes,
+        counted(of.after_count, "block")
     );
     for frame in entry_frames(comparison, entry) {
         text.push_str(&format!("    {}\n", naming.frame_line(frame)));
@@ -70,15 +91,20 @@ impl TableModel for ComparisonTable {
     }
 
     fn row_count(&self) -> usize {
-        self.comparison.entries.len()
+        self.rows.len()
     }
 
     fn cell(&self, row: usize, column: usize) -> Cell {
-        let Some(entry) = self.comparison.entries.get(row) else { return Cell::new(Value::Absent) };
+        let position = self.entry(row);
+        let Some((position, entry)) =
+            position.and_then(|position| Some((position, self.comparison.entries.get(position)?)))
+        else {
+            return Cell::new(Value::Absent);
+        };
         match column {
-            0 => Cell::new(Value::Count(row as u64 + 1)),
+            0 => Cell::new(Value::Count(position as u64 + 1)),
             1 => {
-                let text = self.naming.leading_text(entry_frames(&self.comparison, row));
+                let text = self.naming.leading_text(entry_frames(&self.comparison, position));
                 Cell::new(text.map_or(Value::Absent, Value::Text))
             }
             2 => Cell::new(Value::Bytes(entry.before_bytes)),

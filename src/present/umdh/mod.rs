@@ -1,6 +1,7 @@
 //! UMDH logs as sentences, tables and stacks.
 
 pub mod comparison_table;
+pub mod frame_filter;
 pub mod log_table;
 pub mod stack_table;
 
@@ -143,30 +144,31 @@ pub fn series_lines(series: &UmdhSeries) -> Vec<String> {
 }
 
 /// `1 stack`, `20 stacks`.
-fn counted(count: u64, what: &str) -> String {
+pub fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{} {what}s", grouped(count)) }
 }
 
-/// `3 leak`, `17 fluctuate`; empty where no stack has a shape.
+/// `3 leak`, `1 fluctuates`; empty where no stack has a shape.
 fn shape_counts(series: &UmdhSeries) -> Vec<String> {
     let judged = || (0..series.stacks.len()).filter_map(|stack| series.judgement(stack));
     let has_shapes = judged().any(|judgement| judgement.interval_count >= 2);
     let words = [
-        (Shape::Leak, "leak"),
-        (Shape::Step, "grew in a step"),
-        (Shape::Plateau, "grew and stayed"),
-        (Shape::Fluctuation, "fluctuate"),
-        (Shape::Shrinking, "shrink"),
-        (Shape::Constant, "are constant"),
-        (Shape::Undecided, "are undecided"),
+        (Shape::Leak, "leaks", "leak"),
+        (Shape::Step, "grew in a step", "grew in a step"),
+        (Shape::Plateau, "grew and stayed", "grew and stayed"),
+        (Shape::Fluctuation, "fluctuates", "fluctuate"),
+        (Shape::Shrinking, "shrinks", "shrink"),
+        (Shape::Constant, "is constant", "are constant"),
+        (Shape::Undecided, "is undecided", "are undecided"),
     ];
-    let texts = words.into_iter().filter(|_| has_shapes).filter_map(|(shape, word)| {
+    let texts = words.into_iter().filter(|_| has_shapes).filter_map(|(shape, of_one, of_several)| {
         let count = judged().filter(|judgement| judgement.shape == shape).count();
         // That none leaks is the answer to the question that logs are taken for.
         match (count, shape) {
             (0, Shape::Leak) => Some("none leaks".to_owned()),
             (0, _) => None,
-            _ => Some(format!("{} {word}", grouped(count as u64))),
+            (1, _) => Some(format!("1 {of_one}")),
+            _ => Some(format!("{} {of_several}", grouped(count as u64))),
         }
     });
     texts.collect()
@@ -180,9 +182,13 @@ pub fn judgement_text(judgement: &Judgement) -> String {
     if *interval_count < 2 {
         return format!("{net} from the first to the last; three logs are needed to tell a leak from a fluctuation");
     }
-    let turns = if *sign_change_count == 1 { "once".to_owned() } else { format!("{sign_change_count} times") };
+    let turns = match sign_change_count {
+        0 => "never turned".to_owned(),
+        1 => "turned once".to_owned(),
+        count => format!("turned {count} times"),
+    };
     format!(
-        "{}: net {net} of a range of {}, grew in {growing_interval_count} of {interval_count} intervals, turned {turns}",
+        "{}: net {net} of a range of {}, grew in {growing_interval_count} of {interval_count} intervals, {turns}",
         shape_name(*shape),
         ByteSize(*peak_to_peak_bytes)
     )
@@ -191,11 +197,7 @@ pub fn judgement_text(judgement: &Judgement) -> String {
 /// What a comparison says, in one sentence each.
 pub fn comparison_lines(comparison: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
-    let entries = if comparison.entry_count == 1 {
-        "1 stack".to_owned()
-    } else {
-        format!("{} stacks", grouped(comparison.entry_count))
-    };
+    let entries = counted(comparison.entry_count, "stack");
     let mut text = format!("one interval: {entries} changed by {} bytes", signed(comparison.sum_delta_bytes));
     if let Some(totals) = comparison.totals {
         let stated = totals.requested_delta_bytes.unwrap_or(totals.all_delta_bytes);

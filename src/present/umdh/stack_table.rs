@@ -11,42 +11,44 @@ use crate::present::value::Value;
 
 use super::{UmdhNaming, point_name, shape_name};
 
-/// One row for each stack.
+/// Some stacks of a series, one row each.
 pub struct UmdhStackTable {
     pub series: Arc<UmdhSeries>,
     naming: UmdhNaming,
+    /// The stacks to show, by their position, in that order.
+    rows: Arc<Vec<u32>>,
     /// Positions of the two points that are compared.
     from: usize,
     to: usize,
 }
 
 /// What grew most comes first.
-pub const FIRST_SORT: Sort = Sort { column: 4, descending: true };
+pub const FIRST_SORT: Sort = Sort { column: 6, descending: true };
 
 const COLUMNS: [Column; 11] = [
     Column { title: "#", align: Align::Right, width_chars: 4, hint: "Number of the stack, by bytes in the last log" },
     Column {
         title: "leading frame",
         align: Align::Left,
-        width_chars: 24,
+        width_chars: 22,
         hint: "The first frame that is neither allocator nor runtime",
     },
     Column {
-        title: "before",
-        align: Align::Right,
-        width_chars: 9,
-        hint: "Requested bytes of the blocks that the stack has allocated and not freed, at the first point. Of a dump: entries of its database",
-    },
-    Column { title: "after", align: Align::Right, width_chars: 9, hint: "The same at the second point" },
-    Column { title: "growth", align: Align::Right, width_chars: 9, hint: "Requested bytes, after less before" },
-    Column { title: "Δ blocks", align: Align::Right, width_chars: 8, hint: "Blocks, after less before" },
-    Column { title: "trend", align: Align::Left, width_chars: 9, hint: "Requested bytes in each log" },
-    Column {
         title: "shape",
         align: Align::Left,
-        width_chars: 10,
+        width_chars: 11,
         hint: "Over all logs. Leak: grows in 80 % of the intervals. Fluctuation: what is left is under 30 % of its range, or it turned twice. Step: one interval has 80 % of the change. Plateau: grew, then stayed. Three logs at least",
     },
+    Column { title: "trend", align: Align::Left, width_chars: 9, hint: "Requested bytes in each log" },
+    Column {
+        title: "before",
+        align: Align::Right,
+        width_chars: 8,
+        hint: "Requested bytes of the blocks that the stack has allocated and not freed, at the first point. Of a dump: entries of its database",
+    },
+    Column { title: "after", align: Align::Right, width_chars: 8, hint: "The same at the second point" },
+    Column { title: "growth", align: Align::Right, width_chars: 9, hint: "Requested bytes, after less before" },
+    Column { title: "Δ blocks", align: Align::Right, width_chars: 8, hint: "Blocks, after less before" },
     Column {
         title: "range",
         align: Align::Right,
@@ -68,8 +70,24 @@ const COLUMNS: [Column; 11] = [
 ];
 
 impl UmdhStackTable {
-    pub const fn new(series: Arc<UmdhSeries>, naming: UmdhNaming, from: usize, to: usize) -> Self {
-        Self { series, naming, from, to }
+    pub const fn new(series: Arc<UmdhSeries>, naming: UmdhNaming, rows: Arc<Vec<u32>>, from: usize, to: usize) -> Self {
+        Self { series, naming, rows, from, to }
+    }
+
+    /// With all stacks.
+    pub fn of_all(series: &Arc<UmdhSeries>, naming: UmdhNaming, from: usize, to: usize) -> Self {
+        let rows = (0..u32::try_from(series.stacks.len()).unwrap_or(u32::MAX)).collect();
+        Self::new(Arc::clone(series), naming, Arc::new(rows), from, to)
+    }
+
+    /// The stack of a row.
+    pub fn stack(&self, row: usize) -> Option<usize> {
+        self.rows.get(row).map(|stack| *stack as usize)
+    }
+
+    /// The row of a stack.
+    pub fn row_of(&self, stack: usize) -> Option<usize> {
+        self.rows.binary_search(&u32::try_from(stack).ok()?).ok()
     }
 
     fn at(&self, stack: usize, point: usize) -> Value {
@@ -100,13 +118,13 @@ impl TableModel for UmdhStackTable {
     }
 
     fn row_count(&self) -> usize {
-        self.series.stacks.len()
+        self.rows.len()
     }
 
     fn title(&self, column: usize) -> Cow<'_, str> {
         let point = match column {
-            2 => self.series.points.get(self.from),
-            3 => self.series.points.get(self.to),
+            4 => self.series.points.get(self.from),
+            5 => self.series.points.get(self.to),
             _ => None,
         };
         let title = COLUMNS.get(column).map_or("", |column| column.title);
@@ -114,33 +132,37 @@ impl TableModel for UmdhStackTable {
     }
 
     fn cell(&self, row: usize, column: usize) -> Cell {
-        let Some(stack) = self.series.stacks.get(row) else { return Cell::new(Value::Absent) };
-        let (from, to) = (self.series.amount(row, self.from), self.series.amount(row, self.to));
-        let judgement = self.series.judgement(row);
+        let position = self.stack(row);
+        let Some((position, stack)) = position.and_then(|position| Some((position, self.series.stacks.get(position)?)))
+        else {
+            return Cell::new(Value::Absent);
+        };
+        let (from, to) = (self.series.amount(position, self.from), self.series.amount(position, self.to));
+        let judgement = self.series.judgement(position);
         match column {
-            0 => Cell::new(Value::Count(row as u64 + 1)),
+            0 => Cell::new(Value::Count(position as u64 + 1)),
             1 => {
-                let text = self.naming.leading_text(self.series.frames(row));
+                let text = self.naming.leading_text(self.series.frames(position));
                 match (text, stack.candidates.len()) {
                     (None, _) => Cell::new(Value::Absent),
                     (Some(text), 0 | 1) => Cell::new(Value::Text(text)),
                     (Some(text), count) => Cell::new(Value::Text(format!("{text} (or another of {count})"))),
                 }
             }
-            2 => Cell::new(self.at(row, self.from)),
-            3 => Cell::new(self.at(row, self.to)),
-            4 => {
+            2 => judgement.map_or(Cell::new(Value::Absent), |judgement| {
+                Cell::toned(Value::text(shape_name(judgement.shape)), shape_tone(judgement.shape))
+            }),
+            3 => Cell::new(Value::Trend(self.series.requested(position))),
+            4 => Cell::new(self.at(position, self.from)),
+            5 => Cell::new(self.at(position, self.to)),
+            6 => {
                 let growth = difference(from.requested_bytes, to.requested_bytes);
                 Cell::delta(growth.map_or(Value::Absent, Value::BytesDelta))
             }
-            5 => {
+            7 => {
                 let growth = difference(from.block_count, to.block_count);
                 Cell::delta(growth.map_or(Value::Absent, Value::CountDelta))
             }
-            6 => Cell::new(Value::Trend(self.series.requested(row))),
-            7 => judgement.map_or(Cell::new(Value::Absent), |judgement| {
-                Cell::toned(Value::text(shape_name(judgement.shape)), shape_tone(judgement.shape))
-            }),
             8 => Cell::new(Value::bytes(judgement.map(|judgement| judgement.peak_to_peak_bytes))),
             9 => Cell::new(Value::count(judgement.map(|judgement| u64::from(judgement.sign_change_count)))),
             _ => Cell::new(Value::text(&*stack.id)),
