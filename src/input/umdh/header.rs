@@ -151,6 +151,7 @@ fn listed_module(comment: &[u8]) -> Option<LogModule> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "in a test a panic is a failure")]
 mod tests {
     use super::*;
 

@@ -139,6 +139,7 @@ fn decode<'a>(raw: &[u8], unit: fn([u8; 2]) -> u16, decoded: &'a mut Vec<u8>) ->
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "in a test a panic is a failure")]
 mod tests {
     use super::*;
 

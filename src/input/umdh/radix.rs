@@ -91,6 +91,7 @@ impl Evidence {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "in a test a panic is a failure")]
 mod tests {
     use super::*;
 

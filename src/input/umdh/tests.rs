@@ -1,4 +1,5 @@
 //! Logs of all forms, whole and damaged.
+#![expect(clippy::indexing_slicing, reason = "in a test a panic is a failure")]
 
 use std::fmt::Write;
 use std::path::Path;

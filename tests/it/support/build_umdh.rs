@@ -43,8 +43,11 @@ impl RawLog<'_> {
     }
 }
 
-/// A comparison of two logs: id, before and after in bytes, before and after in blocks, and frames.
-pub fn comparison(entries: &[(u64, (u64, u64), (u64, u64), &[&str])]) -> String {
+/// One entry of a comparison: id, before and after in bytes, before and after in blocks, and frames.
+pub type Entry<'a> = (u64, (u64, u64), (u64, u64), &'a [&'a str]);
+
+/// A comparison of two logs.
+pub fn comparison(entries: &[Entry<'_>]) -> String {
     let mut text =
         String::from("// Debug library initialized ...\n400000-41FFFF DBGHELP: app - private symbols & lines \n");
     text.push_str("        C:\\Symbols\\app.pdb\\0123456789ABCDEF0123456789ABCDEF1\\app.pdb\n");
