@@ -46,7 +46,7 @@ pub(super) fn log_notes(logs: &[Arc<Log>], groups: &[LogGroup]) -> Vec<Note> {
     if unknown > 0 {
         let text = format!(
             "UMDH logs have the local time of their machine and not its zone, and no dump of the same process tells it: the \
-             times of {} are taken as UTC, by an unknown number of hours wrong against dumps",
+             times of {} are taken as UTC, and may be some hours off",
             if unknown == 1 { "one log".to_owned() } else { format!("{unknown} logs") }
         );
         notes.push(Note { text, dumps: Vec::new() });

@@ -1,12 +1,16 @@
 //! The part of the JSON report that is about UMDH logs.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::analysis::Analysis;
-use crate::analysis::series::umdh_group::{LogGroup, Zone};
+use crate::analysis::series::umdh_group::{Log, LogGroup, Zone, borrowed_module};
 use crate::analysis::series::umdh_join::{PointSource, UmdhSeries};
 use crate::analysis::series::umdh_shape::Judgement;
+use crate::analysis::snapshot::Snapshot;
 use crate::base::ids::LogIdx;
+use crate::input::umdh::header::LogModule;
 use crate::input::umdh::{Comparison, LogKind};
 use crate::present::umdh::comparison_table::entry_frames;
 use crate::present::umdh::log_table::problems_of;
@@ -34,6 +38,7 @@ pub(super) struct UmdhLog {
     machine: Option<String>,
     image: Option<String>,
     pid: Option<u32>,
+    modules: Vec<Module>,
     problems: Vec<Problem>,
     /// Comparisons only: `hexadecimal` or `decimal`, and why.
     numbers: Option<&'static str>,
@@ -49,6 +54,17 @@ pub(super) struct UmdhLog {
     total_overhead_delta_bytes: Option<i64>,
     /// Comparisons only: what the entries add up to.
     entries_delta_bytes: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Module {
+    base: String,
+    size_bytes: u64,
+    path: String,
+    /// From the dump of the same process that has the same module, else what the log itself names.
+    pdb_id: Option<String>,
+    /// A dump has it, and names the addresses in it.
+    is_of_dump: bool,
 }
 
 #[derive(Serialize)]
@@ -217,6 +233,7 @@ fn log(analysis: &Analysis, group: &LogGroup, index: LogIdx) -> Option<UmdhLog> 
         machine: file.header.machine.clone(),
         image: group.identity.image.clone(),
         pid: file.header.pid.or(group.identity.pid),
+        modules: modules(analysis, group, log),
         problems: problems_of(log, series, index)
             .map(|problem| Problem {
                 r#where: problem.place.clone(),
@@ -250,6 +267,23 @@ fn log(analysis: &Analysis, group: &LogGroup, index: LogIdx) -> Option<UmdhLog> 
         }),
         entries_delta_bytes: comparison.map(|comparison| signed(comparison.sum_delta_bytes)),
     })
+}
+
+fn modules(analysis: &Analysis, group: &LogGroup, log: &Log) -> Vec<Module> {
+    let dumps = analysis.dumps_of(group).into_iter().flat_map(|dumps| &dumps.dumps);
+    let snapshots: Vec<Arc<Snapshot>> = dumps.filter_map(|dump| analysis.snapshot(*dump)).map(Arc::clone).collect();
+    let module = |module: &LogModule| {
+        let of_dump = borrowed_module(module, &snapshots);
+        let pdb = of_dump.and_then(|of_dump| of_dump.pdb.as_ref()).map(|pdb| pdb.store_id.clone());
+        Module {
+            base: module.range.start.to_string(),
+            size_bytes: module.range.size_bytes(),
+            path: module.path.clone(),
+            pdb_id: pdb.or_else(|| module.pdb_id.clone()),
+            is_of_dump: of_dump.is_some(),
+        }
+    };
+    log.file.modules.iter().map(module).collect()
 }
 
 /// The raw log before this one.

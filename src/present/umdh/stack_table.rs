@@ -123,6 +123,7 @@ impl TableModel for UmdhStackTable {
 
     fn title(&self, column: usize) -> Cow<'_, str> {
         let point = match column {
+            4 if self.from == self.to => None,
             4 => self.series.points.get(self.from),
             5 => self.series.points.get(self.to),
             _ => None,
@@ -139,6 +140,10 @@ impl TableModel for UmdhStackTable {
         };
         let (from, to) = (self.series.amount(position, self.from), self.series.amount(position, self.to));
         let judgement = self.series.judgement(position);
+        // One log has no growth.
+        if self.from == self.to && matches!(column, 4 | 6 | 7) {
+            return Cell::new(Value::Absent);
+        }
         match column {
             0 => Cell::new(Value::Count(position as u64 + 1)),
             1 => {

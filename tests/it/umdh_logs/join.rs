@@ -9,6 +9,7 @@ use dumptrend::analysis::series::umdh_group::Zone;
 use dumptrend::analysis::series::umdh_shape::Shape;
 use dumptrend::base::progress::Progress;
 use dumptrend::present::umdh::shape_name;
+use dumptrend::report::csv::{CsvTable, csv_report};
 use dumptrend::report::text::text_report;
 use tempfile::TempDir;
 
@@ -129,4 +130,24 @@ fn a_copy_of_a_log_is_left_out() {
     let analysis = read(&[folder.path().to_owned()]);
     assert_eq!(analysis.logs.len(), 1);
     assert!(analysis.notes.iter().any(|note| note.text.starts_with("left out as a copy of a.log")));
+}
+
+/// An id of 16 bits fits more stacks the more the database has: the id is what says that it is the same.
+#[test]
+fn a_stack_with_several_candidates_is_known_by_its_id() {
+    let log =
+        |minute, count| RawLog { minute, pid: 8, modules: &[APP], stacks: vec![(0x10, count, LEAKS.to_vec())] }.text();
+    let with_alias = |text: String, more: &str| text.replacen("\t400100\n", &format!("\t400100\n{more}"), 1);
+    let folder = folder_with(&[
+        ("a.log", with_alias(log(1, 2), "\tAlias\n\t402000\n")),
+        ("b.log", with_alias(log(2, 5), "\tAlias\n\t402000\n\tAlias\n\t403000\n")),
+    ]);
+    let analysis = read(&[folder.path().to_owned()]);
+    let series = analysis.umdh_of(&analysis.log_groups[0]).expect("read");
+    assert_eq!((series.stacks.len(), series.stacks[0].candidates.len()), (1, 3));
+    assert_eq!(series.requested(0), [Some(0x20), Some(0x50)]);
+    // One log has no growth.
+    let analysis = read(&[folder.path().join("a.log")]);
+    let csv = csv_report(&analysis, CsvTable::Umdh, None);
+    assert!(csv.lines().nth(1).expect("a row").contains("app+0x1000 (or another of 2),,32,,32,,,"), "{csv}");
 }

@@ -81,6 +81,9 @@ fn the_json_report_has_each_log_with_its_entries() {
     let (first, last) = (&logs[0], &logs[5]);
     assert_eq!((&first["file"], &first["kind"]), (&Value::from("allocfree-1.log"), &Value::from("raw")));
     assert_eq!((&first["time"], &first["time_zone"]), (&Value::from("2011-05-12T10:08:00Z"), &Value::from("dump")));
+    let of_dump = report["dumps"][0]["modules"][1]["pdb_id"].clone();
+    assert!(of_dump.is_string());
+    assert_eq!((&first["modules"][1]["pdb_id"], &first["modules"][1]["is_of_dump"]), (&of_dump, &Value::from(true)));
     assert_eq!(first["entries"][0]["bytes_delta"], Value::Null, "there is no log before the first");
     assert!(last["entries"][0]["bytes_delta"].is_i64());
     let requested = |log: &Value| log["total_requested_bytes"].as_i64().expect("a number");
