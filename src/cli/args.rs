@@ -21,7 +21,7 @@ pub struct Arguments {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Analyse dumps as one series and print a report.
+    /// Analyse dumps and UMDH logs as one series and print a report.
     Report(ReportArguments),
     /// List memory of a dump as pointers with their symbols, as WinDbg's dps does.
     Dps(DpsArguments),
@@ -29,13 +29,13 @@ pub enum Command {
     Stacks(StacksArguments),
     /// Write a UMDH log of a dump: the entries of its stack trace database, by stack.
     Umdh(UmdhArguments),
-    /// Write a sample series: six dumps of one run of AllocFree.exe, or a variant for another Windows.
+    /// Write a sample series: six dumps of one run of AllocFree.exe with a UMDH log each, or a variant for another Windows.
     Sample(SampleArguments),
 }
 
 #[derive(Args, Debug)]
 pub struct ReportArguments {
-    /// Dumps, and folders that hold them (.dmp, .mdmp, .hdmp).
+    /// Dumps and UMDH logs, together or alone, and folders that hold them (.dmp, .mdmp, .hdmp; .log, .txt).
     pub inputs: Vec<PathBuf>,
     /// Analyse the built-in sample series.
     #[arg(long, conflicts_with = "inputs")]
@@ -82,6 +82,7 @@ pub enum Table {
     Threads,
     Stacks,
     Heaps,
+    Umdh,
 }
 
 impl From<Table> for CsvTable {
@@ -93,6 +94,7 @@ impl From<Table> for CsvTable {
             Table::Threads => Self::Threads,
             Table::Stacks => Self::Stacks,
             Table::Heaps => Self::Heaps,
+            Table::Umdh => Self::Umdh,
         }
     }
 }

@@ -13,7 +13,7 @@ use clap::Parser;
 
 use crate::analysis::run::{
     Downloads, SymbolSearch, decode_heaps, decode_traces, join_blocks_and_stacks, load_symbols, load_symbols_of,
-    named_stacks_of, run_with_symbols as open_series, symbol_search, unwind_threads,
+    named_stacks_of, read_logs, run_with_symbols as open_series, symbol_search, unwind_threads,
 };
 use crate::analysis::snapshot::Snapshot;
 use crate::analysis::{Analysis, Failure};
@@ -100,7 +100,7 @@ fn run_report(arguments: &ReportArguments, progress: &Progress) -> Result<Outcom
         return report_on(&files, arguments, progress);
     }
     if arguments.inputs.is_empty() {
-        eprintln!("dumptrend: name the dumps or the folder that holds them, or use --sample");
+        eprintln!("dumptrend: name the dumps and UMDH logs, or the folder that holds them, or use --sample");
         return Ok(Outcome::WrongUse);
     }
     report_on(&arguments.inputs, arguments, progress)
@@ -139,7 +139,7 @@ pub fn sample_folder() -> PathBuf {
 fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, CliError> {
     let analysis = Arc::new(with_progress_line(progress, || analyse(inputs, &arguments.symbols, progress))?);
     print_failures(&analysis.failures);
-    if analysis.snapshots.is_empty() {
+    if analysis.is_empty() {
         return Ok(Outcome::NothingAnalysed);
     }
     let baseline = match arguments.baseline {
@@ -183,9 +183,11 @@ fn print_failures(failures: &[Failure]) {
 /// Whether the output would replace one of the dumps that it is about; says so.
 fn would_overwrite(analysis: &Analysis, output: Option<&Path>) -> bool {
     let Some(output) = output.and_then(|output| output.canonicalize().ok()) else { return false };
-    let is_output = |snapshot: &&Arc<Snapshot>| snapshot.dump.path.canonicalize().is_ok_and(|path| path == output);
-    let Some(dump) = analysis.snapshots.iter().find(is_output) else { return false };
-    eprintln!("dumptrend: the output would replace a dump, name another file: {}", printable_path(&dump.dump.path));
+    let is_output = |path: &Path| path.canonicalize().is_ok_and(|path| path == output);
+    let dumps = analysis.snapshots.iter().map(|snapshot| ("a dump", &snapshot.dump.path));
+    let logs = analysis.logs.iter().map(|log| ("a UMDH log", &log.file.path));
+    let Some((what, path)) = dumps.chain(logs).find(|(_, path)| is_output(path)) else { return false };
+    eprintln!("dumptrend: the output would replace {what}, name another file: {}", printable_path(path));
     true
 }
 
@@ -224,6 +226,7 @@ fn analyse(inputs: &[PathBuf], symbols: &SymbolArguments, progress: &Progress) -
     let search = symbols_of(symbols);
     let analysis = decode_heaps(&open_series(inputs, &search, progress)?, progress)?;
     let analysis = join_blocks_and_stacks(&decode_traces(&analysis, progress)?, progress)?;
+    let analysis = read_logs(&analysis, progress)?;
     load_symbols(&unwind_threads(&analysis, progress)?, &search, progress)
 }
 
@@ -231,7 +234,13 @@ fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, Cli
     let search = symbols_of(&arguments.symbols);
     let analysis = open_series(std::slice::from_ref(&arguments.dump), &search, progress)?;
     print_failures(&analysis.failures);
-    let Some(snapshot) = analysis.snapshots.first() else { return Ok(Outcome::NothingAnalysed) };
+    let Some(snapshot) = analysis.snapshots.first() else {
+        if let Some(log) = analysis.logs.first() {
+            let log = printable_path(&log.file.path);
+            eprintln!("dumptrend: memory is of a dump, and this is a UMDH log; name a dump: {log}");
+        }
+        return Ok(Outcome::NothingAnalysed);
+    };
     // A 32-bit program's own pointers are 32 bits wide, whatever wrote the dump.
     let width = if snapshot.is_wow64() { PointerWidth::Bits32 } else { snapshot.pointer_width() };
     // More would be a file, not a listing.
@@ -274,6 +283,10 @@ fn open_one(path: &Path, what: &str, progress: &Progress) -> Result<Result<Analy
     let search = symbol_search(Vec::new(), Downloads::NotYet);
     let analysis = with_progress_line(progress, || open_series(&input, &search, progress))?;
     print_failures(&analysis.failures);
+    if let (Some(log), true) = (analysis.logs.first(), analysis.snapshots.is_empty()) {
+        let log = printable_path(&log.file.path);
+        eprintln!("dumptrend: {what} of a dump, and this is a UMDH log, which the report shows; name a dump: {log}");
+    }
     Ok(match analysis.snapshots.len() {
         0 => Err(Outcome::NothingAnalysed),
         1 => Ok(analysis),

@@ -12,7 +12,7 @@ use crate::base::progress::{Cancelled, Progress};
 use crate::jobs::Finished;
 use crate::jobs::open_series::{
     JobOutput, SymbolChoice, decode_series, decode_series_heaps, download_symbols, join_series, name_series,
-    open_sample, open_series, save_file, unwind_series,
+    open_sample, open_series, read_series_logs, save_file, unwind_series,
 };
 use crate::present::log::{Gravity, LogEntry};
 
@@ -74,6 +74,12 @@ impl App {
                 }
                 Finished::Done(JobOutput::Decoded(analysis)) => {
                     self.take_stage(&analysis, |shown| Analysis { traces: analysis.traces.clone(), ..shown });
+                    self.read_logs();
+                    self.read_symbols_when_due();
+                }
+                Finished::Done(JobOutput::LogsRead(analysis)) => {
+                    self.take_stage(&analysis, |shown| Analysis { umdh: analysis.umdh.clone(), ..shown });
+                    // Their stacks may be of modules that no other stack is of.
                     self.read_symbols_when_due();
                     self.join_blocks_when_due();
                 }
@@ -123,7 +129,7 @@ impl App {
     fn show_series(&mut self, inputs: Vec<PathBuf>, analysis: Analysis) {
         let failed_count = analysis.failures.len();
         let first_failure = analysis.failures.first().map(|failure| failure.text.clone());
-        if analysis.snapshots.is_empty() {
+        if analysis.is_empty() {
             let text = first_failure.unwrap_or_else(|| "there is nothing to open".to_owned());
             for failure in &analysis.failures {
                 self.messages.push(LogEntry {
@@ -154,12 +160,16 @@ impl App {
         self.session.interval = interval.filter(|(from, to)| from < to);
         self.session.selected = None;
         self.session.selected = selected.or_else(|| self.session.dump()).map(Item::Dump);
-        // Places in another series mean nothing in this one.
-        let place = Place { tab: self.history.place().tab, item: self.session.selected };
+        // Places in another series mean nothing in this one. Of logs alone only one tab has something to show.
+        let has_dumps = !self.session.analysis.snapshots.is_empty();
+        let tab = if has_dumps { self.history.place().tab } else { Tab::Umdh };
+        let place = Place { tab, item: self.session.selected };
         self.history = History::starting_at(place);
         if self.session.analysis.snapshots.iter().any(|snapshot| !snapshot.trace_stores.is_empty()) {
             let analysis = Arc::clone(&self.session.analysis);
             self.jobs.start("decoding stack traces", move |progress| decode_series(&analysis, progress));
+        } else {
+            self.read_logs();
         }
         if self.session.analysis.snapshots.iter().any(|snapshot| !snapshot.heaps.is_empty()) {
             let analysis = Arc::clone(&self.session.analysis);
@@ -167,19 +177,39 @@ impl App {
         }
         let analysis = Arc::clone(&self.session.analysis);
         self.jobs.start("unwinding stacks", move |progress| unwind_series(&analysis, progress));
-        let count = self.session.analysis.snapshots.len();
         match first_failure {
             Some(text) => self.message = Some(Message { text: with_more(text, failed_count), is_error: true }),
-            None if count == 1 => self.tell("1 dump opened".to_owned(), false),
-            None => self.tell(format!("{count} dumps opened"), false),
+            None => {
+                let analysis = &self.session.analysis;
+                let counted = |count: usize, what: &str| match count {
+                    0 => None,
+                    1 => Some(format!("1 {what}")),
+                    count => Some(format!("{count} {what}s")),
+                };
+                let parts = [counted(analysis.snapshots.len(), "dump"), counted(analysis.logs.len(), "UMDH log")];
+                let text = parts.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+                self.tell(format!("{text} opened"), false);
+            }
         }
+    }
+
+    /// Logs are read when the stacks of the dumps, which stand beside theirs, are known.
+    fn read_logs(&mut self) {
+        if self.session.analysis.logs.is_empty() {
+            return;
+        }
+        let analysis = Arc::clone(&self.session.analysis);
+        self.jobs.start("reading UMDH logs", move |progress| read_series_logs(&analysis, progress));
     }
 
     /// Takes over what a later stage found, unless another series was opened meanwhile. Stages end in any order.
     /// Says whether it did.
     fn take_stage(&mut self, analysis: &Analysis, join: impl FnOnce(Analysis) -> Analysis) -> bool {
-        let is_same = analysis.snapshots.len() == self.session.analysis.snapshots.len()
-            && analysis.snapshots.iter().zip(&self.session.analysis.snapshots).all(|(a, b)| Arc::ptr_eq(a, b));
+        let shown = &self.session.analysis;
+        let is_same = analysis.snapshots.len() == shown.snapshots.len()
+            && analysis.logs.len() == shown.logs.len()
+            && analysis.snapshots.iter().zip(&shown.snapshots).all(|(a, b)| Arc::ptr_eq(a, b))
+            && analysis.logs.iter().zip(&shown.logs).all(|(a, b)| Arc::ptr_eq(a, b));
         if is_same {
             self.session.analysis = Arc::new(join(Analysis::clone(&self.session.analysis)));
             self.session.generation += 1;

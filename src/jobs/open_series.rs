@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::analysis::Analysis;
 use crate::analysis::run::{
-    Downloads, SymbolSearch, decode_heaps, decode_traces, join_blocks_and_stacks, load_symbols, run_with_symbols,
-    symbol_search, unwind_threads,
+    Downloads, SymbolSearch, decode_heaps, decode_traces, join_blocks_and_stacks, load_symbols, read_logs,
+    run_with_symbols, symbol_search, unwind_threads,
 };
 use crate::base::progress::{Cancelled, Progress};
 use crate::sample::{SampleError, SampleOptions, write_sample};
@@ -28,6 +28,7 @@ pub enum JobOutput {
         /// Servers may have more: [`download_symbols`].
         has_servers: bool,
     },
+    LogsRead(Box<Analysis>),
     /// A file was written.
     Saved(PathBuf),
     /// One line: what, where, what to do.
@@ -73,6 +74,14 @@ pub fn join_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutput
 /// Only when cancelled.
 pub fn unwind_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
     Ok(JobOutput::Unwound(Box::new(unwind_threads(analysis, progress)?)))
+}
+
+/// Reads the UMDH logs of what was opened, and joins them with the stacks that are decoded.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn read_series_logs(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    Ok(JobOutput::LogsRead(Box::new(read_logs(analysis, progress)?)))
 }
 
 /// Where the user wants symbols looked for.

@@ -68,7 +68,7 @@ pub fn wait(harness: &mut Window) {
     panic!("jobs are still running");
 }
 
-fn send(harness: &mut Window, command: Command) {
+pub fn send(harness: &mut Window, command: Command) {
     app(harness).send(command);
     wait(harness);
 }
@@ -133,7 +133,7 @@ fn every_tab_shows_something() {
             None if tab == Tab::Threads => {
                 harness.get_by_label("Equal stacks");
             }
-            None if tab == Tab::Traces => {
+            None if matches!(tab, Tab::Traces | Tab::Umdh) => {
                 harness.get_by_label("With a frame");
             }
             None => {

@@ -1,11 +1,13 @@
-//! The way in for fuzz targets, and for the tests that replay their corpora: any bytes, through reader and snapshot, or
-//! through the decoders of the trace stores (`stores`).
+//! The way in for fuzz targets, and for the tests that replay their corpora: any bytes, through reader and snapshot, through
+//! the decoders of the trace stores (`stores`), or through the reader of UMDH logs (`logs`).
 //!
 //! What must not happen: a panic, a hang, or memory in proportion to a number found in the bytes.
 
+mod logs;
 mod process_image;
 mod stores;
 
+pub use logs::read_as_log;
 pub use stores::find_and_decode;
 
 use std::hint::black_box;
