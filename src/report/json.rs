@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value as Json;
 
 use crate::analysis::Analysis;
 use crate::analysis::advice::target_of;
@@ -34,6 +33,7 @@ use super::json_findings::{FindingEntry, finding_entries};
 use super::json_heaps::{Heap, Key, heaps, lfh_keys};
 use super::json_outstanding::{OutstandingTotals, outstanding_of};
 use super::json_threads::{ThreadEntry, threads};
+use super::json_umdh::{UmdhLog, UmdhProcess, umdh, umdh_series};
 
 /// Raised when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
@@ -51,8 +51,11 @@ struct Report {
     /// Of the process above; the first [`MOST_TRACES`] by entries in the last dump.
     traces: Option<Vec<Trace>>,
     traces_left_out_count: Option<u64>,
+    /// `null` before the logs were read; in time order.
+    umdh: Option<Vec<UmdhLog>>,
+    /// The raw logs of each process over time.
+    umdh_series: Option<Vec<UmdhProcess>>,
     /// Not decoded by this version.
-    umdh: Option<Json>,
     /// Of the process above, over its dumps from the baseline on.
     findings: Vec<FindingEntry>,
     failures: Vec<FileText>,
@@ -275,7 +278,7 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
     let main_outstanding = analysis.main_group().and_then(|group| analysis.outstanding_of(group)).map(Arc::as_ref);
     let report = Report {
         schema: SCHEMA,
-        process: processes.first().cloned(),
+        process: processes.first().cloned().or_else(|| process_of_logs(analysis)),
         processes,
         dumps: analysis
             .snapshots
@@ -308,8 +311,9 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
             let unlisted_count = traces.stacks.len().saturating_sub(MOST_TRACES) as u64;
             traces.stacks.left_out_count.saturating_add(unlisted_count)
         }),
-        umdh: None,
         findings: findings_of(analysis, baseline),
+        umdh: analysis.umdh.is_some().then(|| umdh(analysis)),
+        umdh_series: analysis.umdh.is_some().then(|| umdh_series(analysis)),
         failures: analysis
             .failures
             .iter()
@@ -328,6 +332,12 @@ fn findings_of(analysis: &Analysis, baseline: Option<DumpIdx>) -> Vec<FindingEnt
     let Some(group) = analysis.main_group() else { return Vec::new() };
     let interval = group.compared_dumps(baseline);
     finding_entries(&findings(analysis, &interval), &target_of(analysis, &interval))
+}
+
+/// Where there are logs alone.
+fn process_of_logs(analysis: &Analysis) -> Option<Process> {
+    let identity = &analysis.log_groups.first()?.identity;
+    Some(Process { image: identity.image.clone(), pid: identity.pid, created: None, dumps: Vec::new() })
 }
 
 fn dump(analysis: &Analysis, dump: DumpIdx, snapshot: &Snapshot) -> Dump {

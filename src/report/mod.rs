@@ -7,5 +7,7 @@ mod json_findings;
 mod json_heaps;
 mod json_outstanding;
 mod json_threads;
+mod json_umdh;
 pub mod text;
+mod text_umdh;
 pub mod umdh;
