@@ -10,13 +10,14 @@ use super::tab::Tab;
 pub enum Item {
     Dump(DumpIdx),
     Region { dump: DumpIdx, start: Va },
+    Thread { dump: DumpIdx, tid: u32 },
 }
 
 impl Item {
     /// The dump that the item is in.
     pub const fn dump(self) -> DumpIdx {
         match self {
-            Self::Dump(dump) | Self::Region { dump, .. } => dump,
+            Self::Dump(dump) | Self::Region { dump, .. } | Self::Thread { dump, .. } => dump,
         }
     }
 }

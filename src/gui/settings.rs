@@ -43,6 +43,8 @@ pub struct Settings {
     pub division: Division,
     pub axis: Axis,
     pub scale: Scale,
+    /// Whether the plot leaves out what instrumentation holds.
+    pub is_net: bool,
     /// Where symbols are looked for first, in the form of `_NT_SYMBOL_PATH`.
     pub symbol_path: String,
     /// Which frames are passed over to find the one that leads a stack.
@@ -61,6 +63,7 @@ impl Default for Settings {
             division: Division::default(),
             axis: Axis::default(),
             scale: Scale::default(),
+            is_net: false,
             symbol_path: String::new(),
             skip_rules: SkipRules::default(),
             recent: Vec::new(),

@@ -52,10 +52,13 @@ impl Tab {
             Self::Umdh => {
                 Some("UMDH logs beside the dumps, on the same time axis, with their modules taken from the dumps.")
             }
-            Self::Findings => {
-                Some("The analysis patterns that the series shows, each with its evidence and what to do.")
-            }
-            Self::Overview | Self::Regions | Self::Threads | Self::Traces | Self::Symbols | Self::Log => None,
+            Self::Overview
+            | Self::Regions
+            | Self::Threads
+            | Self::Traces
+            | Self::Findings
+            | Self::Symbols
+            | Self::Log => None,
         }
     }
 }

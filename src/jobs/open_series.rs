@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use crate::analysis::Analysis;
-use crate::analysis::run::{decode_traces, load_symbols, run, symbol_search, unwind_threads};
+use crate::analysis::diagnosis::{Finding, diagnose};
+use crate::analysis::run::{
+    decode_heaps, decode_traces, join_blocks_and_stacks, load_symbols, run, symbol_search, unwind_threads,
+};
+use crate::base::ids::DumpIdx;
 use crate::base::progress::{Cancelled, Progress};
 use crate::sample::{SampleError, SampleOptions, write_sample};
 
@@ -16,10 +20,20 @@ pub enum JobOutput {
     },
     /// What was opened, with one more stage done.
     Decoded(Box<Analysis>),
+    HeapsDecoded(Box<Analysis>),
+    Joined(Box<Analysis>),
     Unwound(Box<Analysis>),
+    /// What these dumps show, as far as it was decoded then.
+    Judged {
+        generation: u64,
+        dumps: Vec<DumpIdx>,
+        findings: Vec<Finding>,
+    },
     Named(Box<Analysis>),
     /// A file was written.
     Saved(PathBuf),
+    /// Commands were run as administrator.
+    Ran(String),
     /// One line: what, where, what to do.
     Failed(String),
 }
@@ -39,6 +53,37 @@ pub fn open_series(inputs: Vec<PathBuf>, progress: &Progress) -> Result<JobOutpu
 /// Only when cancelled.
 pub fn decode_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
     Ok(JobOutput::Decoded(Box::new(decode_traces(analysis, progress)?)))
+}
+
+/// Decodes the heaps of what was opened.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn decode_heaps_of(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    Ok(JobOutput::HeapsDecoded(Box::new(decode_heaps(analysis, progress)?)))
+}
+
+/// Ties blocks to stacks, once heaps and traces are decoded.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn join_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    Ok(JobOutput::Joined(Box::new(join_blocks_and_stacks(analysis, progress)?)))
+}
+
+/// Judges what some dumps show.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn judge_series(
+    analysis: &Analysis,
+    generation: u64,
+    dumps: Vec<DumpIdx>,
+    progress: &Progress,
+) -> Result<JobOutput, Cancelled> {
+    progress.check()?;
+    let findings = diagnose(analysis, &dumps);
+    Ok(JobOutput::Judged { generation, dumps, findings })
 }
 
 /// Unwinds the threads of what was opened.

@@ -2,6 +2,7 @@
 
 mod coming;
 mod empty;
+mod findings;
 mod log;
 mod overview;
 mod regions;
@@ -19,6 +20,7 @@ use super::tab::Tab;
 /// The states of all views.
 #[derive(Default)]
 pub struct Views {
+    findings: findings::FindingsState,
     overview: overview::OverviewState,
     regions: regions::RegionsState,
     symbols: symbols::SymbolsState,
@@ -35,6 +37,7 @@ impl Views {
             (_, Some(text)) => coming::coming_ui(ui, tab.title(), text),
             _ if ctx.session.is_empty() => empty::empty_ui(ui, ctx),
             (Tab::Regions, None) => regions::regions_ui(ui, ctx, &mut self.regions),
+            (Tab::Findings, None) => findings::findings_ui(ui, ctx, &mut self.findings),
             (Tab::Symbols, None) => symbols::symbols_ui(ui, ctx, &mut self.symbols),
             (Tab::Threads, None) => threads::threads_ui(ui, ctx, &mut self.threads),
             (Tab::Traces, None) => traces::traces_ui(ui, ctx, &mut self.traces),

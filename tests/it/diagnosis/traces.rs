@@ -25,7 +25,7 @@ fn side_effects() -> Vec<Case> {
             id,
             Kind::Found,
             Series::new(3).each_dump(|_, dump| dump.nt_global_flag = Some(0x70)),
-            "gflags +htc +hfc +hpc are on",
+            "gflags +htc +hfc +hpc is on",
         )
         .gives(Verdict::Found),
         case(
