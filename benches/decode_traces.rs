@@ -146,6 +146,7 @@ fn write_heap_log(path: &Path) {
         first_zone: Va(BASE.0 + 0x10_0000),
         zone_count: STORE_BYTES / ZONE_BYTES,
         largest_count: u32::MAX,
+        largest_zone_count: u32::MAX,
     };
     let mut space = AddressSpace::default();
     log.add_to(&mut space, |number| stack(u64::from(number)));

@@ -170,7 +170,7 @@ pub struct UmdhArguments {
 pub struct SampleArguments {
     /// The folder to write to; it is made when it is not there.
     pub folder: PathBuf,
-    /// Which sample: series, case-a, x86, win10, xp, heap-leak, region-leak or fluctuation.
+    /// Which sample: series, case-a, x86, win10, xp, heap-leak, region-leak, fluctuation or original.
     #[arg(long, value_name = "NAME", default_value = "series", value_parser = parse_variant)]
     pub variant: Variant,
     /// Make each dump this large, for measuring: bytes, or with K, M or G. The files are sparse.

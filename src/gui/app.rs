@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use eframe::egui;
 
+use crate::base::ids::DumpIdx;
 use crate::jobs::open_series::JobOutput;
 use crate::jobs::{JobId, Jobs};
 use crate::present::log::LogEntry;
@@ -52,6 +53,8 @@ pub struct App {
     pub(super) messages: Vec<LogEntry>,
     /// The newest message, in the status bar until it is dismissed.
     pub(super) message: Option<Message>,
+    /// What is judged now, or was last: the generation and the dumps.
+    pub(super) judging: Option<((u64, Vec<DumpIdx>), JobId)>,
     pub(super) is_help_open: bool,
     pub(super) is_about_open: bool,
 }
@@ -82,6 +85,7 @@ impl App {
             commands: RefCell::new(Vec::new()),
             messages: Vec::new(),
             message: None,
+            judging: None,
             is_help_open: false,
             is_about_open: false,
             options,

@@ -7,12 +7,13 @@ use std::time::Duration;
 use eframe::egui::{self, Key, KeyboardShortcut, Modifiers};
 
 use crate::analysis::Analysis;
+use crate::analysis::diagnosis::evidence::Place as EvidencePlace;
 use crate::base::ids::DumpIdx;
 use crate::base::progress::{Cancelled, Progress};
 use crate::jobs::Finished;
 use crate::jobs::open_series::{
-    JobOutput, SymbolChoice, decode_series, decode_series_heaps, download_symbols, join_series, name_series,
-    open_sample, open_series, read_series_logs, save_file, unwind_series,
+    JobOutput, SymbolChoice, decode_series, decode_series_heaps, download_symbols, join_series, judge_series,
+    name_series, open_sample, open_series, read_series_logs, save_file, unwind_series,
 };
 use crate::present::log::{Gravity, LogEntry};
 
@@ -21,10 +22,11 @@ use super::command::Command;
 use super::dialogs::Answer;
 use super::screenshot::{Target, to_png};
 use super::selection::{History, Item, Place};
-use super::session::Session;
+use super::session::{Judged, Session};
 use super::tab::Tab;
 use super::{settings, theme};
 
+const JUDGING: &str = "judging the series";
 /// How long the bars of running jobs may be out of date.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -55,6 +57,7 @@ impl App {
         for command in commands {
             self.apply(ctx, command);
         }
+        self.judge_when_due();
         if !self.jobs.is_idle() {
             ctx.request_repaint_after(PROGRESS_INTERVAL);
         }
@@ -76,20 +79,24 @@ impl App {
                     self.take_stage(&analysis, |shown| Analysis { traces: analysis.traces.clone(), ..shown });
                     self.read_logs();
                     self.read_symbols_when_due();
+                    self.join_when_due();
                 }
                 Finished::Done(JobOutput::LogsRead(analysis)) => {
                     self.take_stage(&analysis, |shown| Analysis { umdh: analysis.umdh.clone(), ..shown });
                     // Their stacks may be of modules that no other stack is of.
                     self.read_symbols_when_due();
-                    self.join_blocks_when_due();
                 }
                 Finished::Done(JobOutput::HeapsDecoded(analysis)) => {
                     self.take_stage(&analysis, |shown| Analysis { heaps: analysis.heaps.clone(), ..shown });
-                    self.join_blocks_when_due();
+                    self.join_when_due();
                 }
                 Finished::Done(JobOutput::Joined(analysis)) => {
                     self.take_stage(&analysis, |shown| Analysis { outstanding: analysis.outstanding.clone(), ..shown });
                 }
+                Finished::Done(JobOutput::Judged { generation, dumps, findings }) => {
+                    self.session.judged = Some(Judged { generation, dumps, findings: Arc::new(findings) });
+                }
+                Finished::Done(JobOutput::Ran(lines)) => self.tell(format!("done: {lines}"), false),
                 Finished::Done(JobOutput::Unwound(analysis)) => {
                     let stacks = analysis.thread_stacks.clone();
                     self.take_stage(&analysis, |shown| Analysis { thread_stacks: stacks, ..shown });
@@ -117,6 +124,8 @@ impl App {
                     }
                 }
                 Finished::Done(JobOutput::Failed(text)) => self.tell(text, true),
+                // Outdated, or cancelled with the rest: the next choice of dumps is judged again.
+                Finished::Cancelled if title == JUDGING => {}
                 Finished::Cancelled => self.tell(format!("{title}: cancelled"), false),
                 Finished::Panicked(text) => {
                     self.tell(format!("{title}: dumptrend made a mistake, please report it: {text}"), true);
@@ -217,12 +226,27 @@ impl App {
         is_same
     }
 
-    /// Blocks have the addresses of their stacks, so both must be known.
-    fn join_blocks_when_due(&mut self) {
-        if self.session.analysis.heaps.is_some() && self.session.analysis.traces.is_some() {
-            let analysis = Arc::clone(&self.session.analysis);
-            self.jobs.start("looking up the stacks of blocks", move |progress| join_series(&analysis, progress));
+    /// Blocks are tied to stacks once both are decoded.
+    fn join_when_due(&mut self) {
+        let analysis = &self.session.analysis;
+        if analysis.heaps.is_some() && analysis.traces.is_some() && analysis.outstanding.is_none() {
+            let analysis = Arc::clone(analysis);
+            self.jobs.start("looking up stacks of blocks", move |progress| join_series(&analysis, progress));
         }
+    }
+
+    /// Findings are made again for each stage and each choice of dumps; the newest request wins.
+    fn judge_when_due(&mut self) {
+        let key = (self.session.generation, self.session.interval_dumps());
+        if key.1.is_empty() || self.judging.as_ref().is_some_and(|(known, _)| *known == key) {
+            return;
+        }
+        if let Some((_, older)) = self.judging.take() {
+            self.jobs.cancel(older);
+        }
+        let (analysis, (generation, dumps)) = (Arc::clone(&self.session.analysis), key.clone());
+        let id = self.jobs.start(JUDGING, move |progress| judge_series(&analysis, generation, dumps, progress));
+        self.judging = Some((key, id));
     }
 
     /// Symbols are wanted for the modules that occur in stacks: once these are known.
@@ -364,6 +388,15 @@ impl App {
             Command::ForgetRecent => self.settings.recent.clear(),
             Command::Show(tab) => self.go(tab, self.session.selected),
             Command::Select(item) => self.go(self.history.place().tab, Some(item)),
+            Command::ShowPlace(place) => self.show_place(place),
+            Command::ShowFinding(pattern) => {
+                self.session.asked_finding = Some(pattern);
+                self.go(Tab::Findings, self.session.selected);
+            }
+            #[cfg(windows)]
+            Command::RunElevated(lines) => {
+                self.jobs.start("running as administrator", move |_| Ok(crate::jobs::elevated::run_elevated(&lines)));
+            }
             Command::Back => {
                 self.history.back();
                 self.session.selected = self.history.place().item;
@@ -392,6 +425,7 @@ impl App {
             Command::SetDivision(_)
             | Command::SetAxis(_)
             | Command::SetScale(_)
+            | Command::SetNet(_)
             | Command::SetSkipRules(_)
             | Command::SetSymbolPath(_)
             | Command::SetDownload(_)
@@ -405,6 +439,7 @@ impl App {
             Command::SetDivision(division) => self.settings.division = *division,
             Command::SetAxis(axis) => self.settings.axis = *axis,
             Command::SetScale(scale) => self.settings.scale = *scale,
+            Command::SetNet(is_net) => self.settings.is_net = *is_net,
             Command::SetSkipRules(rules) => self.settings.skip_rules.clone_from(rules),
             Command::SetSymbolPath(path) => {
                 self.settings.symbol_path.clone_from(path);
@@ -425,6 +460,26 @@ impl App {
             _ => {}
         }
         self.save_settings();
+    }
+
+    /// The tab and the item where a piece of evidence can be looked at.
+    fn show_place(&mut self, place: EvidencePlace) {
+        let dump = place.dump();
+        let (tab, item) = match place {
+            EvidencePlace::Dump(_) | EvidencePlace::Use { .. } | EvidencePlace::Handles(_) => {
+                (Tab::Overview, Item::Dump(dump))
+            }
+            EvidencePlace::Region { start, .. } => (Tab::Regions, Item::Region { dump, start }),
+            EvidencePlace::Heap { base, .. } => {
+                let tab = Tab::Heaps;
+                (tab, Item::Region { dump, start: base })
+            }
+            EvidencePlace::Thread { tid, .. } => (Tab::Threads, Item::Thread { dump, tid }),
+            EvidencePlace::Store { .. } | EvidencePlace::TraceStack { .. } => (Tab::Traces, Item::Dump(dump)),
+            EvidencePlace::Modules(_) => (Tab::Symbols, Item::Dump(dump)),
+            EvidencePlace::Problems(_) => (Tab::Log, Item::Dump(dump)),
+        };
+        self.go(tab, Some(item));
     }
 
     fn open(&mut self, inputs: Vec<PathBuf>) {

@@ -11,13 +11,14 @@ pub enum Item {
     Dump(DumpIdx),
     Region { dump: DumpIdx, start: Va },
     Log(LogIdx),
+    Thread { dump: DumpIdx, tid: u32 },
 }
 
 impl Item {
     /// The dump that the item is in; a log is in none.
     pub const fn dump(self) -> Option<DumpIdx> {
         match self {
-            Self::Dump(dump) | Self::Region { dump, .. } => Some(dump),
+            Self::Dump(dump) | Self::Region { dump, .. } | Self::Thread { dump, .. } => Some(dump),
             Self::Log(_) => None,
         }
     }

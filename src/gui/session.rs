@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::analysis::Analysis;
+use crate::analysis::diagnosis::Finding;
+use crate::analysis::diagnosis::pattern::PatternId;
 use crate::analysis::series::group::ProcessGroup;
 use crate::analysis::series::umdh_group::LogGroup;
 use crate::analysis::snapshot::Snapshot;
@@ -21,6 +23,19 @@ pub struct Session {
     pub selected: Option<Item>,
     pub baseline: Option<DumpIdx>,
     pub interval: Option<(DumpIdx, DumpIdx)>,
+    /// What was judged last.
+    pub judged: Option<Judged>,
+    /// The finding that the Findings tab is to show.
+    pub asked_finding: Option<PatternId>,
+}
+
+/// The findings over some dumps.
+#[derive(Clone)]
+pub struct Judged {
+    /// Of the analysis that was judged.
+    pub generation: u64,
+    pub dumps: Vec<DumpIdx>,
+    pub findings: Arc<Vec<Finding>>,
 }
 
 impl Session {
@@ -77,6 +92,13 @@ impl Session {
     pub fn ends(&self) -> Option<(DumpIdx, DumpIdx)> {
         let dumps = self.interval_dumps();
         Some((*dumps.first()?, *dumps.last()?))
+    }
+
+    /// The findings over the compared dumps; `None` before they were judged. Those of an earlier stage of the same dumps are
+    /// shown until the next are there.
+    pub fn findings(&self) -> Option<&Arc<Vec<Finding>>> {
+        let dumps = self.interval_dumps();
+        self.judged.as_ref().filter(|judged| judged.dumps == dumps).map(|judged| &judged.findings)
     }
 
     /// The dumps of the process from the first to the second end.

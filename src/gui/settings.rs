@@ -43,6 +43,8 @@ pub struct Settings {
     pub division: Division,
     pub axis: Axis,
     pub scale: Scale,
+    /// Whether the plot leaves out what instrumentation holds.
+    pub is_net: bool,
     /// Where symbols are looked for first, in the form of `_NT_SYMBOL_PATH`.
     pub symbol_path: String,
     /// Whether the servers of `_NT_SYMBOL_PATH` may be asked; those of the path above may, since they were given to this
@@ -64,6 +66,7 @@ impl Default for Settings {
             division: Division::default(),
             axis: Axis::default(),
             scale: Scale::default(),
+            is_net: false,
             symbol_path: String::new(),
             is_download_on: false,
             skip_rules: SkipRules::default(),

@@ -41,21 +41,4 @@ impl Tab {
             Self::Log => "Log",
         }
     }
-
-    /// What a tab will show that this version does not have yet; `None` for those that work.
-    pub const fn coming(self) -> Option<&'static str> {
-        match self {
-            Self::Findings => {
-                Some("The analysis patterns that the series shows, each with its evidence and what to do.")
-            }
-            Self::Overview
-            | Self::Regions
-            | Self::Heaps
-            | Self::Threads
-            | Self::Traces
-            | Self::Umdh
-            | Self::Symbols
-            | Self::Log => None,
-        }
-    }
 }

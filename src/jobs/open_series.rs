@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use crate::analysis::Analysis;
+use crate::analysis::diagnosis::{Finding, diagnose};
 use crate::analysis::run::{
     Downloads, SymbolSearch, decode_heaps, decode_traces, join_blocks_and_stacks, load_symbols, read_logs,
     run_with_symbols, symbol_search, unwind_threads,
 };
+use crate::base::ids::DumpIdx;
 use crate::base::progress::{Cancelled, Progress};
 use crate::sample::{SampleError, SampleOptions, write_sample};
 
@@ -29,8 +31,16 @@ pub enum JobOutput {
         has_servers: bool,
     },
     LogsRead(Box<Analysis>),
+    /// What these dumps show, as far as it was decoded then.
+    Judged {
+        generation: u64,
+        dumps: Vec<DumpIdx>,
+        findings: Vec<Finding>,
+    },
     /// A file was written.
     Saved(PathBuf),
+    /// Commands were run as administrator.
+    Ran(String),
     /// One line: what, where, what to do.
     Failed(String),
 }
@@ -66,6 +76,21 @@ pub fn decode_series_heaps(analysis: &Analysis, progress: &Progress) -> Result<J
 /// Only when cancelled.
 pub fn join_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
     Ok(JobOutput::Joined(Box::new(join_blocks_and_stacks(analysis, progress)?)))
+}
+
+/// Judges what some dumps show.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn judge_series(
+    analysis: &Analysis,
+    generation: u64,
+    dumps: Vec<DumpIdx>,
+    progress: &Progress,
+) -> Result<JobOutput, Cancelled> {
+    progress.check()?;
+    let findings = diagnose(analysis, &dumps);
+    Ok(JobOutput::Judged { generation, dumps, findings })
 }
 
 /// Unwinds the threads of what was opened.

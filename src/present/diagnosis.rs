@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::analysis::Analysis;
-use crate::analysis::diagnosis::evidence::{Evidence, Place};
+use crate::analysis::diagnosis::evidence::{Evidence, Number, Place};
 use crate::analysis::diagnosis::pattern::PatternId;
 use crate::analysis::diagnosis::{Finding, Verdict, diagnose};
 use crate::base::ids::DumpIdx;
@@ -77,13 +77,12 @@ pub fn verdict_line(findings: &[Finding]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// The sentence of each finding that was made, as a story: for a headline.
-pub fn story(findings: &[Finding]) -> Vec<String> {
-    let told = findings.iter().filter(|finding| {
-        finding.verdict == Verdict::Found
-            || finding.verdict == Verdict::RuledOut && finding.pattern == PatternId::MemoryLeakProcessHeap
-    });
-    told.map(|finding| format!("{} ({}): {}", title(finding), verdict_text(finding), finding.summary)).collect()
+/// When a database will be full at its present rate.
+pub fn time_to_full_line(findings: &[Finding]) -> Option<String> {
+    let of_database =
+        findings.iter().find(|finding| finding.pattern == PatternId::InsufficientMemoryStackTraceDatabase)?;
+    let line = of_database.evidence.iter().find(|line| matches!(line.number, Some(Number::BytesPerHour(_))))?;
+    Some(format!("the stack trace database is {}", line.text))
 }
 
 /// A finding in the text report.
@@ -113,11 +112,6 @@ pub fn evidence_text(evidence: &Evidence) -> String {
         Some(dump) if !evidence.text.contains("dump") => format!("{} [dump {dump}]", evidence.text),
         _ => evidence.text.clone(),
     }
-}
-
-/// The command that shows the number, with the dump to run it in.
-pub fn windbg_text(evidence: &Evidence) -> Option<String> {
-    evidence.windbg.clone()
 }
 
 /// What a click on a place leads to, for the hover text.

@@ -8,6 +8,7 @@ pub mod allocations;
 pub mod diagnosis;
 pub mod dps;
 pub mod dumps;
+pub mod handles;
 pub mod headline;
 pub mod heaps;
 pub mod hexdump;

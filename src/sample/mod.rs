@@ -40,6 +40,7 @@ pub enum Variant {
     HeapLeak,
     RegionLeak,
     Fluctuation,
+    Original,
 }
 
 /// What a file is made from.
@@ -52,7 +53,7 @@ enum Source {
 }
 
 impl Variant {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Series,
         Self::CaseA,
         Self::SevenX86,
@@ -61,6 +62,7 @@ impl Variant {
         Self::HeapLeak,
         Self::RegionLeak,
         Self::Fluctuation,
+        Self::Original,
     ];
 
     /// The name on the command line.
@@ -74,6 +76,7 @@ impl Variant {
             Self::HeapLeak => "heap-leak",
             Self::RegionLeak => "region-leak",
             Self::Fluctuation => "fluctuation",
+            Self::Original => "original",
         }
     }
 
@@ -94,6 +97,9 @@ impl Variant {
             Self::HeapLeak => "five dumps on Windows 10 x64, in which one heap leaks blocks that one stack allocates",
             Self::RegionLeak => "five dumps on Windows 10 x64, in which regions of one size gather and the heaps stay",
             Self::Fluctuation => "six dumps on Windows 10 x64, in which the blocks of a heap go up and down",
+            Self::Original => {
+                "four dumps from 200 MB to 3.9 GB: thousands of regions of 64 KiB with logged stacks, many busy threads"
+            }
         }
     }
 
@@ -114,6 +120,7 @@ impl Variant {
             }
             Self::SevenX86 => others("allocfree-x86", OtherSystem::SevenX86, &other_windows::SEVEN_X86_MOMENTS),
             Self::TenX64 => others("treereader-win10", OtherSystem::TenX64, &other_windows::TEN_X64_MOMENTS),
+            Self::Original => others("docserver", OtherSystem::Original, &other_windows::ORIGINAL_MOMENTS),
             Self::XpX86 => others("treereader-xp", OtherSystem::XpX86, &other_windows::XP_X86_MOMENTS),
             Self::HeapLeak => {
                 others("heap-leak", OtherSystem::OrderServer(Story::HeapLeak), &other_windows::HEAP_LEAK_MOMENTS)

@@ -68,6 +68,18 @@ fn the_sample_is_reported_with_code_0() {
 }
 
 #[test]
+fn a_wanted_finding_gives_code_4_and_another_does_not() {
+    let program = Program::new();
+    let run = program.check(&["report", "--sample", "--fail-on", "handle_leak,spiking_thread"], 4, 1);
+    assert_eq!(run.stderr, "dumptrend: found spiking_thread\n");
+    assert!(run.stdout.contains("Spiking Thread 53b8"), "the report is written all the same");
+    program.check(&["report", "--sample", "--fail-on", "handle_leak", "--fail-on", "memory_leak_process_heap"], 0, 0);
+    let run = program.run(&["report", "--sample", "--fail-on", "leak"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("there is instrumentation_side_effect, "), "{}", run.stderr);
+}
+
+#[test]
 fn each_format_goes_to_standard_output() {
     let series = sample_series();
     let folder = series.folder().to_str().expect("a plain path");

@@ -3,6 +3,7 @@
 mod architecture;
 mod built_heaps;
 mod cli;
+mod diagnosis;
 mod dump;
 mod fuzz_corpus;
 #[cfg(feature = "gui")]

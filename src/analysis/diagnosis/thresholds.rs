@@ -4,6 +4,8 @@
 /// Two dumps show a difference, three a direction: the catalogue's own example of a leak has dumps of 100, 200 and 300 MB.
 pub const LEAST_DUMPS_FOR_A_DIRECTION: usize = 3;
 
+/// A leak rises in nearly every interval: one that does not may be a quiet hour.
+pub const RISING_SHARE: f64 = 0.8;
 /// What leaks must be most of what grew, else the leak is not the answer to the question why the process grew.
 pub const LEAK_SHARE_PERCENT: f64 = 50.0;
 /// A part below this share of the growth did not cause it, whatever else it does.
@@ -81,3 +83,6 @@ pub const CONTENDED_LEAST_THREADS: usize = 4;
 pub const CONTENDED_SHARE: f64 = 0.25;
 /// A heap's lock that was waited for so often in an hour was waited for some times a second.
 pub const CONTENTION_PER_HOUR: f64 = 10_000.0;
+
+/// When so much of a heap cannot be read, blocks were not damaged: the heap was not understood, or is not there.
+pub const UNREAD_SHARE: f64 = 0.5;

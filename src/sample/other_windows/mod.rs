@@ -3,11 +3,13 @@
 //! - `process_plan`, `process_space`, `process_dump`: any process of such a system, from what differs to the dump.
 //! - `heaps`, `frame_stack`, `system_images`: its parts that differ with the width of a pointer.
 //! - `seven_x86`: AllocFree again. `tree_reader`: a program with very many stacks, for `ten_x64` and `xp_x86`.
+//! - `original`: the case before it was modelled, with many threads and gigabytes of trace log.
 //! - `order_server`: a program on Windows 10 whose heap leaks, or whose regions, or that only goes up and down.
 
 mod frame_stack;
 mod heaps;
 mod order_server;
+mod original;
 mod process_dump;
 mod process_plan;
 mod process_space;
@@ -18,6 +20,7 @@ mod tree_reader;
 mod xp_x86;
 
 pub use order_server::{FLUCTUATION_MOMENTS, HEAP_LEAK_MOMENTS, REGION_LEAK_MOMENTS, Story};
+pub use original::ORIGINAL_MOMENTS;
 pub use seven_x86::SEVEN_X86_MOMENTS;
 pub use ten_x64::TEN_X64_MOMENTS;
 pub use xp_x86::XP_X86_MOMENTS;
@@ -35,6 +38,8 @@ pub enum OtherSystem {
     TenX64,
     XpX86,
     OrderServer(Story),
+    /// The case before it was modelled.
+    Original,
 }
 
 /// One dump of a series.
@@ -58,6 +63,7 @@ fn process(system: OtherSystem, moment: &OtherMoment) -> Result<(ProcessPlan, Pl
         OtherSystem::TenX64 => ten_x64::process(moment),
         OtherSystem::XpX86 => xp_x86::process(moment),
         OtherSystem::OrderServer(story) => order_server::process(story, moment),
+        OtherSystem::Original => original::process(moment),
     }
 }
 

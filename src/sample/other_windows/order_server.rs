@@ -123,8 +123,13 @@ fn stack(modules: &[ProcessModule], number: u32) -> Vec<Va> {
 /// The process at `moment`.
 pub fn process(story: Story, moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), SampleError> {
     let modules = modules();
-    let log =
-        HeapTraceLog { header: LOG_HEADER, first_zone: FIRST_ZONE, zone_count: 1, largest_count: CALLS.len() as u32 };
+    let log = HeapTraceLog {
+        header: LOG_HEADER,
+        first_zone: FIRST_ZONE,
+        zone_count: 1,
+        largest_count: CALLS.len() as u32,
+        largest_zone_count: u32::MAX,
+    };
     let is_traced = story != Story::RegionLeak;
     let traces = if is_traced {
         pointers(log.places(CALLS.len() as u32, |number| stack(&modules, number)))

@@ -22,6 +22,8 @@ pub struct ProcessPlan {
     pub modules: Vec<ProcessModule>,
     /// The stack of the one thread, outermost first.
     pub sites: Vec<Site>,
+    /// Threads besides that one, on Windows 10 only, whose TEBs lie one behind the other.
+    pub more_threads: Vec<PlannedThread>,
     /// In the order of the PEB's array.
     pub heaps: Vec<PlannedHeap>,
     pub nt_global_flag: u32,
@@ -29,6 +31,18 @@ pub struct ProcessPlan {
     pub buffers: Vec<(Va, u64)>,
     /// Exported variables of ntdll that hold pointers.
     pub variables: Vec<(&'static str, Va)>,
+}
+
+/// A thread besides the first.
+#[derive(Clone, Debug)]
+pub struct PlannedThread {
+    pub thread_id: u32,
+    pub create_filetime: u64,
+    pub user_ms: u64,
+    pub kernel_ms: u64,
+    pub stack_bottom: Va,
+    /// Outermost first.
+    pub sites: Vec<Site>,
 }
 
 /// How the system names itself.

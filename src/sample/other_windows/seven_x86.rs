@@ -153,6 +153,7 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
             PlannedHeap::mapped(Va(0x2_0000), 0x8000, 16, 16),
         ],
         nt_global_flag: TRACES_ON,
+        more_threads: Vec::new(),
         buffers: Vec::new(),
         variables: vec![
             ("RtlpStackTraceDatabase", DATABASE),

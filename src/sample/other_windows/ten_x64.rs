@@ -146,7 +146,7 @@ pub fn database(modules: &[ProcessModule]) -> TraceDatabase {
 
 /// The default heap: the nodes that the program keeps, in blocks and in containers, and one large table. The same in each
 /// dump: what grows is the log.
-fn main_heap(traces: &[Trace]) -> PlannedHeap {
+pub fn main_heap(traces: &[Trace]) -> PlannedHeap {
     let mix = BlockMix { traces, overhead_bytes: 0x28 };
     let mut blocks = mix.back_end(0, 420);
     blocks.extend([mix.container(0x50, 40, 31), mix.container(0x60, 41, 41), mix.container(0x140, 12, 5)]);
@@ -162,7 +162,7 @@ fn main_heap(traces: &[Trace]) -> PlannedHeap {
 }
 
 /// A private heap without a front end.
-fn runtime_heap(traces: &[Trace]) -> PlannedHeap {
+pub fn runtime_heap(traces: &[Trace]) -> PlannedHeap {
     let blocks = BlockMix { traces, overhead_bytes: 0x28 }.back_end(0, 20);
     PlannedHeap { blocks, ..PlannedHeap::private(Va(0x1c8_a5c8_0000), 0x1002, 16, 4) }
 }
@@ -201,6 +201,7 @@ pub fn empty_plan(modules: Vec<ProcessModule>) -> ProcessPlan {
         sites: Vec::new(),
         heaps: Vec::new(),
         nt_global_flag: TRACES_ON,
+        more_threads: Vec::new(),
         buffers: Vec::new(),
         variables: vec![
             ("RtlpStackTraceDatabase", DATABASE),
@@ -220,6 +221,7 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
         first_zone: FIRST_ZONE,
         zone_count: u64::from(moment.size),
         largest_count: u32::MAX,
+        largest_zone_count: u32::MAX,
     };
     let database = database(&modules);
     let mut plan = ProcessPlan {

@@ -134,6 +134,7 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
             PlannedHeap::mapped(Va(0x25_0000), 0x8000, 16, 3),
         ],
         nt_global_flag: TRACES_ON,
+        more_threads: Vec::new(),
         buffers: Vec::new(),
         variables: vec![("RtlpStackTraceDataBase", DATABASE)],
     };

@@ -28,6 +28,7 @@ fn of_dump(dump: DumpIdx, snapshot: &Snapshot) -> DumpFacts {
     let totals = &snapshot.address_space.totals;
     let width = if snapshot.is_wow64() { PointerWidth::Bits32 } else { snapshot.pointer_width() };
     let largest_free = if snapshot.is_wow64() { totals.largest_free_below_4gb() } else { totals.largest_free() };
+    let largest_free = largest_free.filter(|_| lists_free_memory(snapshot));
     let flags = snapshot.pebs.iter().map(|peb| peb.nt_global_flag);
     let file = &snapshot.dump;
     let is_cut = |entry: &&crate::input::dump::directory::StreamEntry| {
@@ -71,6 +72,14 @@ fn of_dump(dump: DumpIdx, snapshot: &Snapshot) -> DumpFacts {
         store_count: snapshot.trace_stores.len(),
         has_tebs: snapshot.tebs.iter().any(|teb| teb.stack.is_some()),
     }
+}
+
+/// Whether the list of regions goes over the address space without large gaps: some writers leave free memory out in part.
+fn lists_free_memory(snapshot: &Snapshot) -> bool {
+    let totals = &snapshot.address_space.totals;
+    let top = snapshot.address_space.regions.last().map_or(0, |region| region.range.end.0);
+    let listed_bytes = totals.busy_bytes().saturating_add(totals.free_bytes().unwrap_or(0));
+    listed_bytes >= top / 10 * 9
 }
 
 pub(super) fn memory_facts(chosen: &Chosen<'_>) -> MemoryFacts {

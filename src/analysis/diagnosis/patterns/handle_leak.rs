@@ -5,8 +5,7 @@ use super::super::facts::SeriesFacts;
 use super::super::pattern::PatternId;
 use super::super::thresholds::{ABNORMAL_HANDLES, LEAST_GROWTH_RATIO, LEAST_HANDLE_GROWTH, MOST_NAMED};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
-use super::{Pattern, counts_text};
-use crate::analysis::series::course::Course;
+use super::{Pattern, counts_text, rises_steadily};
 use crate::analysis::series::handles::HandleHistory;
 use crate::base::units::grouped;
 
@@ -23,7 +22,10 @@ fn judge(facts: &SeriesFacts) -> Finding {
     let count_line = |strength| {
         let text = total.first().filter(|_| total.0.len() > 1).map_or_else(
             || format!("{} handles", grouped(last)),
-            |first| format!("{} to {} handles over {}", grouped(first), grouped(last), facts.dumps_text()),
+            |first| match first == last {
+                true => format!("{} handles in the first and the last dump", grouped(last)),
+                false => format!("{} to {} handles over {}", grouped(first), grouped(last), facts.dumps_text()),
+            },
         );
         let number = total.net().map_or(Number::Count(last), Number::CountDelta);
         Evidence::new(strength, text).number(number).at(here).windbg("!handle 0 0")
@@ -38,7 +40,7 @@ fn judge(facts: &SeriesFacts) -> Finding {
     let net = total.net();
     let has_grown = net.is_some_and(|net| net >= i128::from(LEAST_HANDLE_GROWTH))
         && total.ratio().is_none_or(|ratio| ratio >= LEAST_GROWTH_RATIO);
-    if has_grown && total.course() == Some(Course::Growth) && facts.shows_direction() {
+    if has_grown && rises_steadily(total) && facts.shows_direction() {
         let what = rising.first().map_or_else(String::new, |history| format!(", most of them {}", history.type_name));
         return Finding::new(ID, Verdict::Found, format!("{}{what}", counts_text(net.unwrap_or(0), "open handles")))
             .evidence(std::iter::once(count_line(Strength::Proves)).chain(type_lines(Strength::Supports)))
@@ -71,7 +73,8 @@ fn judge(facts: &SeriesFacts) -> Finding {
             .next(NextDumpKind::Series, "whether the number rises");
     };
     if has_grown {
-        let text = format!("{}, but not in every dump", counts_text(net, "open handles"));
+        let why = if facts.shows_direction() { "but not in every dump" } else { "and two dumps show no direction" };
+        let text = format!("{}, {why}", counts_text(net, "open handles"));
         return Finding::new(ID, Verdict::Undecided, text)
             .evidence(std::iter::once(count_line(Strength::Supports)).chain(type_lines(Strength::Supports)))
             .next(NextDumpKind::Series, "whether the number goes on rising");

@@ -3,10 +3,10 @@
 use super::super::evidence::{Evidence, Number, Place, Strength, windbg_address};
 use super::super::facts::{HeapDamage, HeapFacts, SeriesFacts};
 use super::super::pattern::PatternId;
-use super::super::thresholds::MOST_NAMED;
+use super::super::thresholds::{MOST_NAMED, UNREAD_SHARE};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, plural};
-use crate::base::units::{ByteSize, grouped};
+use crate::base::units::ByteSize;
 
 const ID: PatternId = PatternId::HeapCorruption;
 pub const PATTERN: Pattern = Pattern { id: ID, judge };
@@ -26,6 +26,8 @@ fn judge(facts: &SeriesFacts) -> Finding {
     let damaged: Vec<(&HeapFacts, usize, HeapDamage)> =
         heaps.iter().filter_map(|heap| newest_damage(heap).map(|(dump, damage)| (heap, dump, damage))).collect();
     // Of a running process, a heap that is being changed may look damaged in one dump and be in order in the next.
+    let (unread, damaged): (Vec<_>, Vec<_>) =
+        damaged.into_iter().partition(|(heap, dump, damage)| is_mostly_unread(heap, *dump, damage));
     let (lasting, passed): (Vec<_>, Vec<_>) = damaged.into_iter().partition(|(_, dump, _)| *dump == last);
     let subjects: Vec<Subject> = lasting
         .iter()
@@ -56,6 +58,15 @@ fn judge(facts: &SeriesFacts) -> Finding {
         let who = plural(lasting.len(), "heap has", "heaps have");
         return found(evidence, subjects, &format!("{who} records that contradict themselves"));
     }
+    if !unread.is_empty() {
+        let who = plural(unread.len(), "heap cannot", "heaps cannot");
+        let text = format!(
+            "most of {who} be read as blocks, which damage, a layout that is not known, or lost memory would bring"
+        );
+        return Finding::new(ID, Verdict::Undecided, text.replace("most of 1 heap cannot", "most of one heap cannot"))
+            .evidence(lines(&unread, Strength::Background))
+            .next(NextDumpKind::Exception, "whether the heap itself finds damage");
+    }
     if !passed.is_empty() {
         let who = plural(passed.len(), "heap was", "heaps were");
         return Finding::new(
@@ -73,6 +84,12 @@ fn newest_damage(heap: &HeapFacts) -> Option<(usize, HeapDamage)> {
     let of_dump =
         |(dump, damage): (usize, &Option<HeapDamage>)| Some((dump, (*damage).filter(|damage| !damage.is_none())?));
     heap.damage.iter().enumerate().rev().find_map(of_dump)
+}
+
+/// Whether it is the reading that failed rather than a block: damage hits some blocks, and the others still fit.
+fn is_mostly_unread(heap: &HeapFacts, dump: usize, damage: &HeapDamage) -> bool {
+    let committed = heap.committed.0.get(dump).copied().flatten().unwrap_or(0);
+    damage.lost_bytes as f64 > UNREAD_SHARE * committed as f64
 }
 
 fn was_damaged(heap: &HeapFacts, dump: usize) -> bool {
@@ -104,11 +121,11 @@ fn damage_line(
     let place = Place::Heap { dump: facts.dump(dump), base: heap.base };
     let first = damage.first.map_or_else(String::new, |va| format!(", the first at {}", va.windbg(heap.width)));
     let text = format!(
-        "heap {} in dump {}: {} bad block headers, {} sizes that do not fit the block before, {} unreadable{first}",
+        "heap {} in dump {}: {}, {} that the next block contradicts, {} unreadable{first}",
         heap.base.windbg(heap.width),
         facts.dump(dump),
-        grouped(damage.bad_header_count),
-        grouped(damage.broken_chain_count),
+        plural(usize::try_from(damage.bad_header_count).unwrap_or(usize::MAX), "bad block header", "bad block headers"),
+        plural(usize::try_from(damage.broken_chain_count).unwrap_or(usize::MAX), "size", "sizes"),
         ByteSize(damage.lost_bytes),
     );
     let count = damage.bad_header_count.saturating_add(damage.broken_chain_count);

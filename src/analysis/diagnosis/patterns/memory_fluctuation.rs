@@ -136,8 +136,10 @@ fn line(curve: &Curve, strength: Strength) -> Evidence {
 
 fn steady(facts: &SeriesFacts, judged: &[&Curve]) -> Finding {
     let most = judged.iter().max_by_key(|curve| curve.values.peak_to_peak());
-    let text =
-        most.map_or_else(String::new, |curve| format!("; the most is {}, {}", curve.name, amounts(&curve.values)));
+    let text = match most.filter(|curve| curve.values.peak_to_peak() > 0) {
+        Some(curve) => format!("; the most is {}, {}", curve.name, amounts(&curve.values)),
+        None => ": nothing changes at all".to_owned(),
+    };
     let has_logs = !facts.logged_curves.is_empty();
     let sources = if has_logs { "in the dumps and the UMDH logs" } else { "in the heaps of these dumps" };
     let proof = most.map(|curve| line(curve, Strength::Proves));

@@ -5,7 +5,7 @@ use super::super::facts::{HeapFacts, SeriesFacts, StackInUse};
 use super::super::pattern::PatternId;
 use super::super::thresholds::{LEAK_SHARE_PERCENT, LEAST_LEAK_BYTES, MOST_NAMED, NO_PART_PERCENT};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
-use super::{ONE_DUMP, Pattern, delta, has_grown, plural, share_text, sizes_text};
+use super::{ONE_DUMP, Pattern, delta, has_grown, plural, rises_steadily, share_text, sizes_text};
 use crate::analysis::series::course::Course;
 use crate::analysis::series::growth::{Values, sum};
 use crate::base::units::ByteDelta;
@@ -54,7 +54,7 @@ fn judge_series(facts: &SeriesFacts, heaps: &[HeapFacts]) -> Finding {
     let growing: Vec<(&HeapFacts, &Values)> = heaps
         .iter()
         .zip(&curves)
-        .filter(|(_, curve)| curve.course() == Some(Course::Growth))
+        .filter(|(_, curve)| rises_steadily(curve))
         .filter(|(_, curve)| curve.net().is_some_and(|net| net >= i128::from(LEAST_LEAK_BYTES)))
         .collect();
     let rise: i128 = growing.iter().filter_map(|(_, curve)| curve.net()).sum();
@@ -171,7 +171,7 @@ fn heap_lines(facts: &SeriesFacts, heaps: &[HeapFacts], strength: Strength) -> V
 fn rising_stacks(facts: &SeriesFacts, stacks: &[StackInUse]) -> Vec<Evidence> {
     let mut rising: Vec<(&StackInUse, i128)> = stacks
         .iter()
-        .filter(|stack| stack.user_bytes.course() == Some(Course::Growth))
+        .filter(|stack| rises_steadily(&stack.user_bytes))
         .filter_map(|stack| Some((stack, stack.user_bytes.net()?)))
         .collect();
     rising.sort_by_key(|(_, net)| std::cmp::Reverse(*net));

@@ -6,7 +6,7 @@ use super::super::facts::{EqualSizeFacts, SeriesFacts, UseFacts};
 use super::super::pattern::PatternId;
 use super::super::thresholds::{LEAK_SHARE_PERCENT, LEAST_LEAK_BYTES, MOST_NAMED, NO_PART_PERCENT};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
-use super::{ONE_DUMP, Pattern, delta, share_text, sizes_text};
+use super::{ONE_DUMP, Pattern, delta, rises_steadily, share_text, sizes_text};
 use crate::analysis::series::course::Course;
 use crate::base::units::{ByteDelta, ByteSize, grouped};
 use crate::process::regions::usage::Usage;
@@ -38,7 +38,7 @@ fn judge(facts: &SeriesFacts) -> Finding {
     };
     let of_growth = whole.map_or_else(|| ByteDelta(net).to_string(), |whole| share_text(net, whole));
     let share = whole.filter(|whole| *whole > 0).map(|whole| net as f64 * 100.0 / whole as f64);
-    let is_growth = unknown.committed.course() == Some(Course::Growth) && net >= i128::from(LEAST_LEAK_BYTES);
+    let is_growth = rises_steadily(&unknown.committed) && net >= i128::from(LEAST_LEAK_BYTES);
     let is_a_part = share.is_none_or(|share| share >= NO_PART_PERCENT) && net >= i128::from(LEAST_LEAK_BYTES);
     match share {
         Some(share) if is_growth && share >= LEAK_SHARE_PERCENT && facts.shows_direction() => {

@@ -20,6 +20,7 @@ use super::Finding;
 use super::evidence::{Number, count_delta, percent_text};
 use super::facts::SeriesFacts;
 use super::pattern::PatternId;
+use crate::analysis::series::course::Course;
 use crate::analysis::series::growth::Values;
 use crate::base::units::{ByteDelta, ByteSize};
 
@@ -83,6 +84,13 @@ const fn delta(net: i128) -> Number {
 
 fn counts_text(net: i128, noun: &str) -> String {
     format!("{} {noun}", count_delta(net))
+}
+
+/// Whether it rises in nearly every interval, and by a fifth at least in all.
+fn rises_steadily(values: &Values) -> bool {
+    values.course() == Some(Course::Growth)
+        && values.rising_share().is_some_and(|share| share >= super::thresholds::RISING_SHARE)
+        && values.ratio().is_none_or(|ratio| ratio >= super::thresholds::LEAST_GROWTH_RATIO)
 }
 
 /// Growth of the whole that is worth a name.

@@ -8,8 +8,7 @@ use super::super::facts::SeriesFacts;
 use super::super::pattern::PatternId;
 use super::super::thresholds::{LEAST_GROWTH_RATIO, LEAST_THREAD_GROWTH, MOST_NAMED};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
-use super::{Pattern, counts_text, delta, sizes_text};
-use crate::analysis::series::course::Course;
+use super::{Pattern, counts_text, delta, plural, rises_steadily, sizes_text};
 use crate::analysis::series::growth::Values;
 use crate::base::units::grouped;
 use crate::process::regions::usage::Usage;
@@ -32,8 +31,11 @@ fn judge(facts: &SeriesFacts) -> Finding {
             .next(NextDumpKind::Full, "how many threads there are");
     };
     let text = counts.first().filter(|_| counts.0.len() > 1).map_or_else(
-        || format!("{} threads", grouped(last)),
-        |first| format!("{} to {} threads over {}", grouped(first), grouped(last), facts.dumps_text()),
+        || threads_text(last),
+        |first| match first == last {
+            true => format!("{} in the first and the last dump", threads_text(last)),
+            false => format!("{} to {} over {}", grouped(first), threads_text(last), facts.dumps_text()),
+        },
     );
     let count_line = |strength| {
         let number = net.map_or(Number::Count(last), Number::CountDelta);
@@ -65,7 +67,7 @@ fn judge(facts: &SeriesFacts) -> Finding {
         })
         .chain(stack_line(facts))
         .collect();
-    if counts.course() != Some(Course::Growth) || !facts.shows_direction() {
+    if !rises_steadily(&counts) || !facts.shows_direction() {
         return Finding::new(ID, Verdict::Undecided, format!("{}, {}", counts_text(net, "threads"), not_yet(facts)))
             .evidence(std::iter::once(count_line(Strength::Supports)).chain(supporting))
             .next(NextDumpKind::Series, "whether there are more threads in each dump");
@@ -83,6 +85,10 @@ fn judge(facts: &SeriesFacts) -> Finding {
         )
         .refuted_by("later dumps in which the threads end again while the work goes on")
         .next(NextDumpKind::Series, "whether there are more threads in each dump")
+}
+
+fn threads_text(count: u64) -> String {
+    plural(usize::try_from(count).unwrap_or(usize::MAX), "thread", "threads")
 }
 
 fn not_yet(facts: &SeriesFacts) -> &'static str {

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use eframe::egui::{Frame, Label, Margin, Panel, RichText, ScrollArea, Ui};
 
-use crate::analysis::series::heaps::SeriesHeaps;
+use crate::analysis::series::heaps::{HeapHistory, SeriesHeaps};
 use crate::analysis::snapshot::Snapshot;
 use crate::base::addr::{PointerWidth, Va};
 use crate::base::ids::DumpIdx;
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
+use crate::gui::selection::Item;
 use crate::gui::widgets::table::{Bar, TableOptions, TableState, model_key, table_ui};
 use crate::present::heaps::heap_table::{FIRST_SORT, HeapTable};
 use crate::present::heaps::heaps_of;
@@ -111,20 +112,29 @@ fn shown(ctx: &ViewCtx<'_>, state: &HeapsState) -> Option<Shown> {
         return None;
     }
     let snapshot = Arc::clone(ctx.session.analysis.snapshot(to)?);
-    let is_selected =
-        |row: &usize| heaps.histories.get(*row).is_some_and(|heap| state.selected == Some((heap.base, heap.width)));
+    // A finding leads to a heap by its address; a click in the table leads on from there.
+    let wanted =
+        |row: &usize, is_wanted: &dyn Fn(&HeapHistory) -> bool| heaps.histories.get(*row).is_some_and(is_wanted);
+    let pointed_at = pointed_at(ctx);
     let committed = |row: &usize| {
-        heaps
-            .histories
-            .get(*row)
-            .and_then(|heap| heap.sizes.get(interval.to).copied().flatten())
-            .map(|s| s.committed_bytes)
+        let sizes = heaps.histories.get(*row).and_then(|heap| heap.sizes.get(interval.to).copied().flatten());
+        sizes.map(|sizes| sizes.committed_bytes)
     };
     let rows = 0..heaps.histories.len();
-    let row =
-        rows.clone().find(is_selected).or_else(|| rows.max_by_key(|row| (committed(row), std::cmp::Reverse(*row))));
+    let row = rows
+        .clone()
+        .find(|row| wanted(row, &|heap| pointed_at == Some(heap.base)))
+        .or_else(|| rows.clone().find(|row| wanted(row, &|heap| state.selected == Some((heap.base, heap.width)))))
+        .or_else(|| rows.max_by_key(|row| (committed(row), std::cmp::Reverse(*row))));
     let table = Arc::new(HeapTable::new(Arc::clone(&heaps), interval.clone()));
     Some(Shown { heaps, table, interval, from, to, snapshot, row })
+}
+
+fn pointed_at(ctx: &ViewCtx<'_>) -> Option<Va> {
+    match ctx.session.selected {
+        Some(Item::Region { start, .. }) => Some(start),
+        _ => None,
+    }
 }
 
 /// The answer first: do the heaps grow?
@@ -198,6 +208,9 @@ fn overview_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut HeapsState, shown: &S
     let chosen = output.double_clicked.or(output.clicked);
     if let Some(history) = chosen.and_then(|row| shown.heaps.histories.get(row)) {
         state.selected = Some((history.base, history.width));
+        if pointed_at(ctx).is_some() {
+            ctx.send(Command::Select(Item::Dump(shown.to)));
+        }
     }
     if output.double_clicked.is_some() {
         state.mode = Mode::Blocks;

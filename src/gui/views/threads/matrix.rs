@@ -11,6 +11,7 @@ use crate::analysis::snapshot::Snapshot;
 use crate::base::time::UtcTime;
 use crate::gui::background::Background;
 use crate::gui::ctx::ViewCtx;
+use crate::gui::selection::Item;
 use crate::gui::widgets::table::{Bar, TableOptions, TableState, model_key, table_ui};
 use crate::present::table::TableModel;
 use crate::present::thread_matrix::{FIRST_SORT, ThreadMarks, ThreadMatrix, over_dumps_text};
@@ -23,11 +24,13 @@ pub(super) struct MatrixState {
     table: TableState,
     built: Background<(u64, usize, usize), Arc<ThreadMatrix>>,
     selected: Option<(u32, Option<UtcTime>)>,
+    /// The thread of the session's selection that was shown last.
+    asked: Option<u32>,
 }
 
 impl Default for MatrixState {
     fn default() -> Self {
-        Self { table: TableState::sorted(FIRST_SORT), built: Background::default(), selected: None }
+        Self { table: TableState::sorted(FIRST_SORT), built: Background::default(), selected: None, asked: None }
     }
 }
 
@@ -40,6 +43,15 @@ pub(super) fn matrix_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut ThreadsState
         (0..matrix.row_count())
             .find(|row| matrix.history(*row).is_some_and(|history| (history.tid, history.created) == selected))
     };
+    // A thread that something else asked for, as a finding does.
+    if let Some(Item::Thread { tid, .. }) = ctx.session.selected
+        && state.matrix.asked != Some(tid)
+    {
+        state.matrix.asked = Some(tid);
+        let histories = (0..matrix.row_count()).filter_map(|row| matrix.history(row));
+        let asked = histories.filter(|history| history.tid == tid).map(|history| (history.tid, history.created)).last();
+        state.matrix.selected = asked.or(state.matrix.selected);
+    }
     let busiest = || (0..matrix.row_count()).max_by_key(|row| matrix.newest(*row).and_then(|(_, t)| t.times.user_ns));
     let selected_row = state.matrix.selected.and_then(row_of).or_else(busiest);
     let below = (ui.available_height() * 0.6).max(120.0);
