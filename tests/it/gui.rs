@@ -563,19 +563,22 @@ fn the_overview_tells_the_case_and_a_finding_leads_to_its_card_and_its_evidence(
     harness.get_by_label("Equal stacks");
 }
 
+/// Clicks what has this name, and gives what that copied: a command takes effect in a later frame.
+fn copied_by(harness: &mut Window, label: &str) -> Option<String> {
+    harness.get_all_by_label(label).next().expect("a button").click();
+    (0..5).find_map(|_| {
+        harness.step();
+        copied(harness)
+    })
+}
+
 #[test]
 fn a_card_copies_the_windbg_command_and_the_advice() {
     let (mut harness, _folder) = sample_window();
     send(&mut harness, Command::Show(Tab::Findings));
-    harness.get_by_label("!gflag").click();
-    harness.step();
-    assert_eq!(copied(&harness).as_deref(), Some("!gflag"));
-    harness.get_all_by_label("Copy command").next().expect("advice").click();
-    harness.step();
-    assert_eq!(copied(&harness).as_deref(), Some("gflags /i AllocFree.exe -ust"));
-    harness.get_all_by_label("Copy undo").next().expect("advice").click();
-    harness.step();
-    assert_eq!(copied(&harness).as_deref(), Some("gflags /i AllocFree.exe +ust"));
+    assert_eq!(copied_by(&mut harness, "!gflag").as_deref(), Some("!gflag"));
+    assert_eq!(copied_by(&mut harness, "Copy command").as_deref(), Some("gflags /i AllocFree.exe -ust"));
+    assert_eq!(copied_by(&mut harness, "Copy undo").as_deref(), Some("gflags /i AllocFree.exe +ust"));
 }
 
 #[test]
