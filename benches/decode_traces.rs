@@ -145,6 +145,7 @@ fn write_heap_log(path: &Path) {
         header: BASE,
         first_zone: Va(BASE.0 + 0x10_0000),
         zone_count: STORE_BYTES / ZONE_BYTES,
+        largest_zone_count: u32::MAX,
         largest_count: u32::MAX,
         largest_zone_count: u32::MAX,
     };

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::analysis::diagnosis::pattern::PatternId;
@@ -53,17 +54,16 @@ pub struct ReportArguments {
     #[arg(long, value_name = "N")]
     pub baseline: Option<usize>,
     /// End with exit code 4 when one of these findings was made: a gate for soak tests. Several with commas between.
-    #[arg(long, value_name = "FINDING", value_delimiter = ',', value_parser = parse_pattern)]
+    #[arg(long, value_name = "FINDING", value_delimiter = ',', value_parser = patterns())]
     pub fail_on: Vec<PatternId>,
     #[command(flatten)]
     pub symbols: SymbolArguments,
 }
 
-fn parse_pattern(key: &str) -> Result<PatternId, String> {
-    PatternId::parse(key).ok_or_else(|| {
-        let keys: Vec<&str> = PatternId::ALL.iter().map(|pattern| pattern.key()).collect();
-        format!("there is {}", keys.join(", "))
-    })
+/// Takes the keys of the JSON report, and lists them in the help.
+fn patterns() -> impl TypedValueParser<Value = PatternId> {
+    let keys = PossibleValuesParser::new(PatternId::ALL.map(PatternId::key));
+    keys.try_map(|key| PatternId::parse(&key).ok_or("there is no such finding"))
 }
 
 #[derive(Args, Clone, Debug, Default)]

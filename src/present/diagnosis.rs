@@ -77,6 +77,13 @@ pub fn verdict_line(findings: &[Finding]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
+/// With a capital letter and a full stop, for the window; reports have lines.
+pub fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
 /// When a database will be full at its present rate.
 pub fn time_to_full_line(findings: &[Finding]) -> Option<String> {
     let of_database =

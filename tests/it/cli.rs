@@ -76,7 +76,7 @@ fn a_wanted_finding_gives_code_4_and_another_does_not() {
     program.check(&["report", "--sample", "--fail-on", "handle_leak", "--fail-on", "memory_leak_process_heap"], 0, 0);
     let run = program.run(&["report", "--sample", "--fail-on", "leak"]);
     assert_eq!(run.code, Some(2));
-    assert!(run.stderr.contains("there is instrumentation_side_effect, "), "{}", run.stderr);
+    assert!(run.stderr.contains("possible values: instrumentation_side_effect, "), "{}", run.stderr);
 }
 
 #[test]

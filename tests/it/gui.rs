@@ -497,8 +497,8 @@ fn opening_the_sample_ends_another_opening() {
 fn the_threads_tab_shows_who_burns_the_cpu_and_what_it_does() {
     let (mut harness, _folder) = sample_window();
     harness.key_press_modifiers(Modifiers::CTRL, Key::Num4);
+    wait_for(&mut harness, "0:53b8");
     wait_for(&mut harness, "logging a trace");
-    harness.get_by_label("0:53b8");
     harness.get_by_label("0 days 3:22:02.354");
     // From dump 2 to 3 the thread kept nearly one core busy, and its stack changed.
     harness.get_by_label("0.95 ≠");
@@ -554,4 +554,60 @@ fn the_symbols_tab_says_what_was_tried_for_each_module() {
     wait(&mut harness);
     harness.run_steps(4);
     assert_eq!(is_on(&harness), Some(egui::accesskit::Toggled::True));
+}
+
+#[test]
+fn the_overview_tells_the_case_and_a_finding_leads_to_its_card_and_its_evidence() {
+    let (mut harness, _folder) = sample_window();
+    harness.get_by_label_contains(
+        "Found: Instrumentation Side Effect, Insufficient Memory (Stack Trace Database), Spiking Thread 53b8;",
+    );
+    harness.get_by_label_contains("20 stacks for 148,863 entries");
+    harness.get_by_label("Spiking Thread 53b8").click();
+    wait(&mut harness);
+    harness.get_by_label_contains("What would refute this: the same CPU time");
+    harness.get_by_label("thread 53b8 was logging a trace in 6 of 6 dumps").click();
+    wait(&mut harness);
+    let selected = app(&harness).session().selected;
+    assert_eq!(selected, Some(Item::Thread { dump: DumpIdx(5), tid: 0x53b8 }));
+    harness.get_by_label("Equal stacks");
+}
+
+/// Clicks what has this name, and gives what that copied: a command takes effect in a later frame.
+fn copied_by(harness: &mut Window, label: &str) -> Option<String> {
+    harness.get_all_by_label(label).next().expect("a button").click();
+    (0..5).find_map(|_| {
+        harness.step();
+        copied(harness)
+    })
+}
+
+#[test]
+fn a_card_copies_the_windbg_command_and_the_advice() {
+    let (mut harness, _folder) = sample_window();
+    send(&mut harness, Command::Show(Tab::Findings));
+    assert_eq!(copied_by(&mut harness, "!gflag").as_deref(), Some("!gflag"));
+    assert_eq!(copied_by(&mut harness, "Copy command").as_deref(), Some("gflags /i AllocFree.exe -ust"));
+    assert_eq!(copied_by(&mut harness, "Copy undo").as_deref(), Some("gflags /i AllocFree.exe +ust"));
+}
+
+#[test]
+fn another_interval_has_other_findings() {
+    let (mut harness, _folder) = sample_window();
+    send(&mut harness, Command::SetInterval(Some((DumpIdx(3), DumpIdx(4)))));
+    harness.get_by_label("Spiking Thread");
+    harness.get_by_label("Memory Leak (process heap)");
+    assert!(harness.query_by_label("Spiking Thread 53b8").is_none());
+}
+
+#[test]
+fn the_plot_can_leave_out_what_instrumentation_holds_and_handles_are_counted_by_type() {
+    let (mut harness, _folder) = sample_window();
+    harness.get_by_label("stack trace database");
+    harness.get_by_label("net of instrumentation").click();
+    wait(&mut harness);
+    assert!(harness.query_by_label("stack trace database").is_none());
+    harness.get_by_label("Handles").click();
+    wait(&mut harness);
+    harness.get_by_label("Event");
 }

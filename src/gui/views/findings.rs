@@ -14,19 +14,24 @@ use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
 use crate::present::advice::{advice_for, advice_text, file_name};
 use crate::present::diagnosis::{
-    evidence_text, finding_text, place_hint, title, verdict_line, verdict_mark, verdict_text, verdict_tone,
+    evidence_text, finding_text, place_hint, sentence, title, verdict_line, verdict_mark, verdict_text, verdict_tone,
 };
 
 /// What the tab remembers.
 #[derive(Default)]
 pub struct FindingsState {
-    /// The advice of each finding, in the order of the findings, and what it was made for.
-    derived: Option<(Arc<Vec<Finding>>, Vec<Vec<Advice>>)>,
+    derived: Option<Derived>,
     /// Opened or closed against the usual: what was found is open.
     toggled: BTreeSet<PatternId>,
     shown: Option<PatternId>,
     #[cfg(windows)]
     asked_to_run: Option<Vec<String>>,
+}
+
+/// The advice of each finding, in the order of the findings.
+struct Derived {
+    findings: Arc<Vec<Finding>>,
+    advice: Arc<Vec<Vec<Advice>>>,
 }
 
 pub fn findings_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut FindingsState) {
@@ -35,15 +40,17 @@ pub fn findings_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut FindingsState) {
         ui.weak("Judging the series…");
         return;
     };
-    if state.derived.as_ref().is_none_or(|(known, _)| !Arc::ptr_eq(known, &findings)) {
+    let known = state.derived.take().filter(|known| Arc::ptr_eq(&known.findings, &findings));
+    let derived = known.unwrap_or_else(|| {
         let advice = findings.iter().map(|finding| advice_for(&ctx.session.analysis, &dumps, finding)).collect();
-        state.derived = Some((Arc::clone(&findings), advice));
-    }
-    let all_advice = state.derived.as_ref().map(|(_, advice)| advice.clone()).unwrap_or_default();
+        Derived { findings: Arc::clone(&findings), advice: Arc::new(advice) }
+    });
+    let all_advice = Arc::clone(&derived.advice);
+    state.derived = Some(derived);
     head_ui(ui, ctx, &findings, &dumps);
     let asked = ctx.session.asked_finding.filter(|asked| state.shown != Some(*asked));
     ScrollArea::vertical().id_salt("findings").auto_shrink(false).show(ui, |ui| {
-        for (finding, advice) in findings.iter().zip(&all_advice) {
+        for (finding, advice) in findings.iter().zip(all_advice.iter()) {
             card_ui(ui, ctx, state, finding, advice, asked);
         }
     });
@@ -65,7 +72,7 @@ fn head_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, findings: &[Finding], dumps: &[DumpId
             ctx.send(Command::CopyText(text));
         }
         if let Some(line) = verdict_line(findings) {
-            ui.add(Label::new(RichText::new(line).weak()).wrap());
+            ui.add(Label::new(RichText::new(sentence(&line)).weak()).wrap());
         }
     });
     ui.add_space(4.0);
@@ -92,11 +99,11 @@ fn card_ui(
     let is_open = is_usually_open != state.toggled.contains(&finding.pattern);
     let edge =
         if finding.verdict == Verdict::Found { ctx.theme.tone(verdict_tone(finding.verdict)) } else { ctx.theme.faint };
-    let frame = Frame::new().fill(ctx.theme.banner).stroke(Stroke::new(1.0, edge)).corner_radius(6);
+    let frame = Frame::new().fill(ui.visuals().faint_bg_color).stroke(Stroke::new(1.0, edge)).corner_radius(6);
     let response = frame.inner_margin(Margin::symmetric(12, 8)).show(ui, |ui| {
         ui.set_width(ui.available_width());
         ui.horizontal_wrapped(|ui| {
-            let sign = if is_open { "⏷" } else { "⏵" };
+            let sign = if is_open { "▼" } else { "▶" };
             let text = RichText::new(format!("{sign} {}", title(finding))).size(15.0).strong();
             if ui.add(Button::new(text).frame(false)).on_hover_text("Open or close").clicked()
                 && !state.toggled.remove(&finding.pattern)
@@ -106,7 +113,7 @@ fn card_ui(
             let verdict = format!("{} {}", verdict_mark(finding.verdict), verdict_text(finding));
             ui.label(RichText::new(verdict).color(ctx.theme.tone(verdict_tone(finding.verdict))));
         });
-        ui.add(Label::new(&finding.summary).wrap());
+        ui.add(Label::new(sentence(&finding.summary)).wrap());
         if is_open {
             body_ui(ui, ctx, state, finding, advice);
         }
@@ -175,9 +182,7 @@ fn evidence_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, evidence: &Evidence) {
 }
 
 fn advice_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut FindingsState, advice: &Advice) {
-    let mut letters = advice.what.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    ui.add(Label::new(format!("{first}{}.", letters.as_str())).wrap());
+    ui.add(Label::new(sentence(&advice.what)).wrap());
     if !advice.commands.is_empty() {
         Frame::new().fill(ctx.theme.plot_background).corner_radius(4).inner_margin(Margin::symmetric(8, 4)).show(
             ui,

@@ -80,9 +80,9 @@ fn thread_infos(plan: &ProcessPlan) -> Vec<ThreadInfo> {
         create_filetime: thread.create_filetime,
         kernel_100ns: thread.kernel_ms * 10_000,
         user_100ns: thread.user_ms * 10_000,
-        ..first.clone()
+        ..first
     });
-    std::iter::once(first.clone()).chain(more).collect()
+    std::iter::once(first).chain(more).collect()
 }
 
 fn thread_info(plan: &ProcessPlan) -> ThreadInfo {

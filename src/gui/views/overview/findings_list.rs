@@ -5,7 +5,7 @@ use eframe::egui::{Label, Link, RichText, Ui};
 use crate::analysis::diagnosis::{Finding, Verdict};
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
-use crate::present::diagnosis::{title, verdict_mark, verdict_text, verdict_tone};
+use crate::present::diagnosis::{sentence, title, verdict_mark, verdict_text, verdict_tone};
 
 pub(super) fn findings_list_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
     let Some(findings) = ctx.session.findings() else {
@@ -30,6 +30,8 @@ fn row_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, finding: &Finding) {
         ui.label(RichText::new(verdict_text(finding)).color(colour));
     });
     if finding.verdict == Verdict::Found {
-        ui.indent(finding.pattern.key(), |ui| ui.add(Label::new(RichText::new(&finding.summary).weak()).wrap()));
+        ui.indent(finding.pattern.key(), |ui| {
+            ui.add(Label::new(RichText::new(sentence(&finding.summary)).weak()).wrap())
+        });
     }
 }

@@ -14,7 +14,7 @@ use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
 use crate::gui::settings::Scale;
 use crate::gui::widgets::table::{Bar, TableOptions, TableState, table_ui};
-use crate::present::diagnosis::{time_to_full_line, verdict_line};
+use crate::present::diagnosis::{sentence, time_to_full_line, verdict_line};
 use crate::present::dumps::DumpTable;
 use crate::present::handles::HandleTable;
 use crate::present::headline::{equal_size_lines, headline};
@@ -152,9 +152,7 @@ fn derive(ctx: &ViewCtx<'_>, key: &Key, number: u64) -> Derived {
 fn banner_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, derived: &Derived) {
     Frame::new().fill(ctx.theme.banner).corner_radius(6).inner_margin(Margin::symmetric(12, 8)).show(ui, |ui| {
         ui.set_width(ui.available_width());
-        let mut letters = derived.headline.chars();
-        let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-        ui.add(Label::new(RichText::new(format!("{first}{}.", letters.as_str())).size(16.0)).wrap());
+        ui.add(Label::new(RichText::new(sentence(&derived.headline)).size(16.0)).wrap());
         for line in verdict_lines(ctx) {
             ui.add(Label::new(line).wrap());
         }
@@ -169,12 +167,7 @@ fn banner_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, derived: &Derived) {
 /// What was found and ruled out, and when a database will be full.
 fn verdict_lines(ctx: &ViewCtx<'_>) -> Vec<String> {
     let Some(findings) = ctx.session.findings() else { return Vec::new() };
-    let sentence = |text: String| {
-        let mut letters = text.chars();
-        let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-        format!("{first}{}.", letters.as_str())
-    };
-    verdict_line(findings).into_iter().chain(time_to_full_line(findings)).map(sentence).collect()
+    verdict_line(findings).into_iter().chain(time_to_full_line(findings)).map(|line| sentence(&line)).collect()
 }
 
 /// The first note, and the way to the others.
@@ -198,7 +191,7 @@ fn notes_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
 fn controls_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        ui.strong("Committed memory");
+        ui.strong("Committed");
         ui.add_space(4.0);
         for (division, name) in [(Division::Use, "by use"), (Division::Type, "by type")] {
             if ui.selectable_label(ctx.settings.division == division, name).clicked() {
@@ -217,7 +210,6 @@ fn controls_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
                 ctx.send(Command::SetScale(scale));
             }
         }
-        ui.separator();
         let is_net = ctx.settings.is_net;
         let hint = "Leave out what the diagnostics hold themselves: the stack trace database and page heap";
         if ui.selectable_label(is_net, "net of instrumentation").on_hover_text(hint).clicked() {

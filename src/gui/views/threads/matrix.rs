@@ -48,8 +48,8 @@ pub(super) fn matrix_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut ThreadsState
         && state.matrix.asked != Some(tid)
     {
         state.matrix.asked = Some(tid);
-        let histories = (0..matrix.row_count()).filter_map(|row| matrix.history(row));
-        let asked = histories.filter(|history| history.tid == tid).map(|history| (history.tid, history.created)).last();
+        let mut histories = (0..matrix.row_count()).rev().filter_map(|row| matrix.history(row));
+        let asked = histories.find(|history| history.tid == tid).map(|history| (history.tid, history.created));
         state.matrix.selected = asked.or(state.matrix.selected);
     }
     let busiest = || (0..matrix.row_count()).max_by_key(|row| matrix.newest(*row).and_then(|(_, t)| t.times.user_ns));
