@@ -1,7 +1,6 @@
 //! All integration tests in one binary, which links quicker than one each.
 
 mod architecture;
-mod built_heaps;
 mod cli;
 mod dump;
 mod fuzz_corpus;
@@ -10,7 +9,6 @@ mod gui;
 #[cfg(feature = "gui-images")]
 mod gui_pictures;
 mod heap;
-mod hostile_heaps;
 mod real;
 mod real_process;
 mod regions;

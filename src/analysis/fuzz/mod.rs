@@ -1,11 +1,13 @@
 //! The way in for fuzz targets, and for the tests that replay their corpora: any bytes, through reader and snapshot, or
-//! through the decoders of the trace stores (`stores`).
+//! through the decoders of the trace stores (`stores`) or of heaps (`heaps`).
 //!
 //! What must not happen: a panic, a hang, or memory in proportion to a number found in the bytes.
 
+mod heaps;
 mod process_image;
 mod stores;
 
+pub use heaps::walk_heap;
 pub use stores::find_and_decode;
 
 use std::hint::black_box;

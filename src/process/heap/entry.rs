@@ -15,6 +15,7 @@ pub const INTERNAL: u8 = 0x08;
 
 /// UnusedBytes of the entry behind the last block of a committed run; the descriptor of the hole follows it.
 const END_OF_RUN: u8 = 0x03;
+const END_OF_RUN_GRANULES: u16 = 4;
 /// UnusedBytes too large for the byte: the number itself lies at the block's end.
 const UNUSED_ELSEWHERE: u8 = 0x3f;
 /// In UnusedBytes of blocks of the low-fragmentation heap.
@@ -53,9 +54,10 @@ impl EntryFields {
         self.flags & BUSY != 0
     }
 
-    /// The entry behind the last block of a committed run.
+    /// The entry behind the last block of a committed run: four granules, as many as it and the description of the hole
+    /// take. No block has so few unused bytes, because its own header counts among them.
     pub const fn is_end_of_run(&self) -> bool {
-        self.flags == BUSY && self.unused == END_OF_RUN
+        self.flags == BUSY && self.unused == END_OF_RUN && self.size_granules == END_OF_RUN_GRANULES
     }
 }
 

@@ -383,6 +383,24 @@ static XP_SEGMENT_64: SegmentLayout = SegmentLayout {
     largest_uncommitted_range: Some(0x20),
 };
 
+/// The description of an uncommitted range, by generation and width.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HoleLayout {
+    /// What the list of a segment links: `SegmentEntry` (Vista and later), `Next` (XP).
+    pub link: u64,
+    pub address: u64,
+    pub size: u64,
+}
+
+/// `_HEAP_UCR_DESCRIPTOR`; of XP `_HEAP_UNCOMMMTTED_RANGE` (Windows spells it so).
+pub const fn hole_layout(generation: HeapGeneration, width: PointerWidth) -> HoleLayout {
+    let step = width.bytes();
+    match generation {
+        HeapGeneration::Xp => HoleLayout { link: 0, address: step, size: step * 2 },
+        _ => HoleLayout { link: step * 2, address: step * 4, size: step * 5 },
+    }
+}
+
 /// `_HEAP_COUNTERS`: the same on every build that has them. Sizes in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CountersLayout {
@@ -569,6 +587,11 @@ pub fn named_fields(generation: HeapGeneration, width: PointerWidth) -> Vec<Name
         add("_HEAP_COUNTERS", "TotalUCRs", counters.total_ucrs);
         add("_HEAP_COUNTERS", "LockCollisions", counters.lock_collisions);
     }
+    let hole = hole_layout(generation, width);
+    let structure = if is_xp { "_HEAP_UNCOMMMTTED_RANGE" } else { "_HEAP_UCR_DESCRIPTOR" };
+    add(structure, if is_xp { "Next" } else { "SegmentEntry" }, hole.link);
+    add(structure, "Address", hole.address);
+    add(structure, "Size", hole.size);
     let large = large_block_layout(width);
     add("_HEAP_VIRTUAL_ALLOC_ENTRY", "ExtraStuff", large.extra_stuff);
     add("_HEAP_VIRTUAL_ALLOC_ENTRY", "CommitSize", large.commit_size);

@@ -89,7 +89,9 @@ pub(super) fn read_extent(
 ) -> PageHeapParts {
     let root = Root::of(memory, place);
     let storage = root.list(root.layout.storage_head, link_budget);
-    let is_whole = root.u32(root.layout.storage_count).is_some_and(|count| u64::from(count) == storage.len() as u64);
+    // Without any storage it could not hold even its own nodes: then this is no root.
+    let count = root.u32(root.layout.storage_count).filter(|count| *count > 0);
+    let is_whole = count.is_some_and(|count| u64::from(count) == storage.len() as u64);
     if !is_whole {
         let text = format!("{} of its storage ranges are known; the size of the page heap is not", storage.len());
         problems.missing(format!("page heap {}", place.base), text);

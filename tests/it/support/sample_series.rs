@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use dumptrend::analysis::Analysis;
-use dumptrend::analysis::run::run;
+use dumptrend::analysis::run::{decode_heaps, decode_traces, join_blocks_and_stacks, run};
 use dumptrend::base::progress::Progress;
 use dumptrend::sample::{SampleOptions, Variant, write_sample};
 use tempfile::TempDir;
@@ -50,4 +50,18 @@ pub fn case_a() -> Analysis {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let files = write(folder.path(), SampleOptions { variant: Variant::CaseA, size_bytes_per_dump: None });
     analyse(&files)
+}
+
+/// A variant with its traces and heaps decoded, and both joined. Its files stay mapped after the folder is gone.
+pub fn decoded(variant: Variant) -> Arc<Analysis> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let files = write(folder.path(), SampleOptions { variant, size_bytes_per_dump: None });
+    Arc::new(decode_all(&analyse(&files)))
+}
+
+/// Traces and heaps decoded, and both joined, as the window does it one after the other.
+pub fn decode_all(analysis: &Analysis) -> Analysis {
+    let progress = Progress::default();
+    let stages = [decode_traces, decode_heaps, join_blocks_and_stacks];
+    stages.into_iter().fold(analysis.clone(), |analysis, stage| stage(&analysis, &progress).expect("not cancelled"))
 }
