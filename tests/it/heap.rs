@@ -5,6 +5,7 @@ mod built;
 mod damage;
 mod layouts;
 mod lists;
+mod lookaside;
 mod other_kinds;
 mod real;
 mod regions;

@@ -145,7 +145,7 @@ impl EntryRule {
     /// Situation: with gflags +ust a block of Vista and later has a prefix: the address of its stack's record, and a second
     /// header directly before the user's memory that ends with 02 05. Known from: published readers for Windows 7 to 11.
     /// Example, x64: record at 10, second header at 20 with `01 00 00 00 LL LL 02 05` at 28, user's memory at 30. Handled: a
-    /// block without that second header has no prefix. Test: `tests/it/heap/stacks.rs`.
+    /// block without that second header has no prefix. Test: `blocks_of_windows_10_are_tied_to_records_of_the_heap_log`.
     #[inline]
     pub fn with_prefix(&self, block: &[u8], size_bytes: u64) -> Option<UserPart> {
         let second_header = self.granule_bytes.wrapping_mul(2);

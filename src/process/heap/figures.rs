@@ -55,7 +55,7 @@ impl HeapFigures {
 
     /// Situation: WinDbg prints the line only for some heaps, by a rule that is not published. Seen: printed with 11,919 KB
     /// free and 83 %, 1,164 KB and 80 %; not with 257 KB and 46 %, 479 KB and 2 %. Handled: more than 1 MB and more than
-    /// 10 % fits all that was seen. Test: `tests/it/heap/summary.rs`.
+    /// 10 % fits all that was seen. Test: `external_fragmentation_is_that_of_published_listings`.
     pub fn external_fragmentation(&self) -> Option<Fragmentation> {
         let percent = self.external_fragmentation_percent()?;
         let is_told = self.free_bytes > 1 << 20 && percent > 10;
@@ -63,7 +63,7 @@ impl HeapFigures {
     }
 
     /// Seen: printed with 532 uncommitted ranges and 84 %; not with 9 and 54 %, 40 and 8 %. Handled: more than 32 and more
-    /// than 10 %.
+    /// than 10 %. Test: `virtual_fragmentation_is_that_of_published_listings`.
     pub fn virtual_fragmentation(&self) -> Option<Fragmentation> {
         let percent = self.virtual_fragmentation_percent()?;
         (self.ucr_count > 32 && percent > 10).then_some(Fragmentation { percent, count: self.ucr_count })
