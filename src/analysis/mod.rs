@@ -2,15 +2,18 @@
 //!
 //! **Invariant:** an [`Analysis`] never changes; a later stage or another set of files makes a new one.
 
+mod find_files;
 pub mod fuzz;
+pub mod names;
 pub mod run;
+mod run_logs;
 pub mod series;
 pub mod snapshot;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::base::ids::DumpIdx;
+use crate::base::ids::{DumpIdx, LogIdx};
 use crate::base::problems::Problem;
 use crate::input::symbols::SymbolTable;
 use crate::process::heap::DecodedHeap;
@@ -19,6 +22,9 @@ use series::heaps::SeriesHeaps;
 use series::outstanding::SeriesOutstanding;
 use series::thread_stacks::SeriesThreadStacks;
 use series::traces::SeriesTraces;
+use series::umdh_group::{Log, LogGroup};
+use series::umdh_join::UmdhSeries;
+use series::umdh_names::UmdhNames;
 use snapshot::Snapshot;
 
 /// Everything known about the files that were opened.
@@ -38,6 +44,12 @@ pub struct Analysis {
     pub thread_stacks: Option<Vec<Arc<SeriesThreadStacks>>>,
     /// Names for each group, in the order of the groups; `None` before they were loaded.
     pub symbols: Option<Vec<Arc<SymbolTable>>>,
+    /// All UMDH logs, in time order.
+    pub logs: Vec<Arc<Log>>,
+    /// The logs by process, the group with most logs first.
+    pub log_groups: Vec<LogGroup>,
+    /// What the logs of each group hold, in the order of the groups of logs; `None` before they were read.
+    pub umdh: Option<Vec<Arc<UmdhSeries>>>,
     /// Files of which nothing can be said, and why, as one line each.
     pub failures: Vec<Failure>,
     /// What the reader of the series should know: mixed processes, equal times, copies.
@@ -130,12 +142,51 @@ impl Analysis {
         found().into_iter().flat_map(|heaps| &heaps.heaps)
     }
 
+    pub fn log(&self, log: LogIdx) -> Option<&Arc<Log>> {
+        self.logs.get(log.0)
+    }
+
+    /// Whether no file could be opened.
+    pub fn is_empty(&self) -> bool {
+        self.snapshots.is_empty() && self.logs.is_empty()
+    }
+
+    /// The logs of the process of a group of dumps.
+    pub fn logs_of(&self, group: &ProcessGroup) -> Option<&LogGroup> {
+        let position = self.groups.iter().position(|other| other == group)?;
+        self.log_groups.iter().find(|logs| logs.dumps == Some(position))
+    }
+
+    /// The dumps of the process of a group of logs.
+    pub fn dumps_of(&self, logs: &LogGroup) -> Option<&ProcessGroup> {
+        self.groups.get(logs.dumps?)
+    }
+
+    /// What the logs of a group hold; `None` before they were read.
+    pub fn umdh_of(&self, logs: &LogGroup) -> Option<&Arc<UmdhSeries>> {
+        let position = self.log_groups.iter().position(|other| other == logs)?;
+        self.umdh.as_ref()?.get(position)
+    }
+
+    /// Names for the frames of a group's logs.
+    pub fn umdh_names_of(&self, logs: &LogGroup) -> UmdhNames {
+        let dumps = self.dumps_of(logs);
+        let snapshots: Vec<Arc<Snapshot>> = dumps
+            .iter()
+            .flat_map(|group| &group.dumps)
+            .filter_map(|dump| self.snapshot(*dump))
+            .map(Arc::clone)
+            .collect();
+        let files: Vec<Arc<Log>> = logs.logs.iter().filter_map(|log| self.log(*log)).map(Arc::clone).collect();
+        UmdhNames::new(&files, &snapshots, dumps.map(|group| self.symbols_of(group)).unwrap_or_default())
+    }
+
     /// Whether something was damaged or could not be read: exit code 3.
     pub fn has_damage(&self) -> bool {
         let is_damaged = |dump: usize| {
             self.snapshots.get(dump).is_some_and(|snapshot| snapshot.problems.has_damage())
                 || self.decoded_heaps_of(DumpIdx(dump)).any(|heap| heap.problems.has_damage())
         };
-        !self.failures.is_empty() || (0..self.snapshots.len()).any(is_damaged)
+        !self.failures.is_empty() || (0..self.snapshots.len()).any(is_damaged) || run_logs::has_damaged_logs(self)
     }
 }

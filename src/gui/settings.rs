@@ -45,6 +45,9 @@ pub struct Settings {
     pub scale: Scale,
     /// Where symbols are looked for first, in the form of `_NT_SYMBOL_PATH`.
     pub symbol_path: String,
+    /// Whether the servers of `_NT_SYMBOL_PATH` may be asked; those of the path above may, since they were given to this
+    /// program.
+    pub is_download_on: bool,
     /// Which frames are passed over to find the one that leads a stack.
     pub skip_rules: SkipRules,
     /// What was opened, the newest first; each entry is the files and folders of one series.
@@ -62,6 +65,7 @@ impl Default for Settings {
             axis: Axis::default(),
             scale: Scale::default(),
             symbol_path: String::new(),
+            is_download_on: false,
             skip_rules: SkipRules::default(),
             recent: Vec::new(),
         }

@@ -45,15 +45,17 @@ impl Tab {
     /// What a tab will show that this version does not have yet; `None` for those that work.
     pub const fn coming(self) -> Option<&'static str> {
         match self {
-            Self::Umdh => {
-                Some("UMDH logs beside the dumps, on the same time axis, with their modules taken from the dumps.")
-            }
             Self::Findings => {
                 Some("The analysis patterns that the series shows, each with its evidence and what to do.")
             }
-            Self::Overview | Self::Regions | Self::Heaps | Self::Threads | Self::Traces | Self::Symbols | Self::Log => {
-                None
-            }
+            Self::Overview
+            | Self::Regions
+            | Self::Heaps
+            | Self::Threads
+            | Self::Traces
+            | Self::Umdh
+            | Self::Symbols
+            | Self::Log => None,
         }
     }
 }

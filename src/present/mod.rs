@@ -23,6 +23,7 @@ pub mod thread_groups;
 pub mod thread_matrix;
 pub mod threads;
 pub mod traces;
+pub mod umdh;
 pub mod uses;
 pub mod value;
 pub mod words;

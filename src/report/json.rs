@@ -31,6 +31,7 @@ use crate::process::traces::{Health, StoreKind, TraceStore};
 use super::json_heaps::{Heap, Key, heaps, lfh_keys};
 use super::json_outstanding::{OutstandingTotals, outstanding_of};
 use super::json_threads::{ThreadEntry, threads};
+use super::json_umdh::{UmdhLog, UmdhProcess, umdh, umdh_series};
 
 /// Raised when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
@@ -48,8 +49,11 @@ struct Report {
     /// Of the process above; the first [`MOST_TRACES`] by entries in the last dump.
     traces: Option<Vec<Trace>>,
     traces_left_out_count: Option<u64>,
+    /// `null` before the logs were read; in time order.
+    umdh: Option<Vec<UmdhLog>>,
+    /// The raw logs of each process over time.
+    umdh_series: Option<Vec<UmdhProcess>>,
     /// Not decoded by this version.
-    umdh: Option<Json>,
     findings: Option<Json>,
     failures: Vec<FileText>,
     notes: Vec<Note>,
@@ -271,7 +275,7 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
     let main_outstanding = analysis.main_group().and_then(|group| analysis.outstanding_of(group)).map(Arc::as_ref);
     let report = Report {
         schema: SCHEMA,
-        process: processes.first().cloned(),
+        process: processes.first().cloned().or_else(|| process_of_logs(analysis)),
         processes,
         dumps: analysis
             .snapshots
@@ -304,7 +308,8 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
             let unlisted_count = traces.stacks.len().saturating_sub(MOST_TRACES) as u64;
             traces.stacks.left_out_count.saturating_add(unlisted_count)
         }),
-        umdh: None,
+        umdh: analysis.umdh.is_some().then(|| umdh(analysis)),
+        umdh_series: analysis.umdh.is_some().then(|| umdh_series(analysis)),
         findings: None,
         failures: analysis
             .failures
@@ -318,6 +323,12 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
             .collect(),
     };
     Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
+
+/// Where there are logs alone.
+fn process_of_logs(analysis: &Analysis) -> Option<Process> {
+    let identity = &analysis.log_groups.first()?.identity;
+    Some(Process { image: identity.image.clone(), pid: identity.pid, created: None, dumps: Vec::new() })
 }
 
 fn dump(analysis: &Analysis, dump: DumpIdx, snapshot: &Snapshot) -> Dump {

@@ -6,5 +6,7 @@ pub mod json;
 mod json_heaps;
 mod json_outstanding;
 mod json_threads;
+mod json_umdh;
 pub mod text;
+mod text_umdh;
 pub mod umdh;

@@ -22,6 +22,8 @@ use crate::present::traces::{growth_lines, store_lines};
 use crate::present::uses::{Division, UseTable};
 use crate::process::regions::Completeness;
 
+use super::text_umdh::umdh_text;
+
 /// A thread list longer than this is for the window.
 const MOST_THREADS: usize = 10;
 /// And so is a longer list of stacks.
@@ -68,6 +70,7 @@ pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Strin
         }
         text.push_str(&problems_text(analysis, &group.dumps));
     }
+    text.push_str(&umdh_text(analysis, baseline));
     text
 }
 

@@ -5,11 +5,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use dumptrend::analysis::fuzz::{find_and_decode, open_and_walk, walk_heap};
+use dumptrend::analysis::fuzz::{find_and_decode, open_and_walk, read_as_log, walk_heap};
 use dumptrend::process::heap::head::HeapKind;
 use dumptrend::process::traces::{FoundBy, StoreKind, TraceStore};
 use proptest::prelude::*;
 
+use crate::support::build_umdh::umdh_seeds;
 use crate::support::heap_seeds::{HEALTHY, heap_seeds};
 use crate::support::seeds::seeds;
 use crate::support::shared::bytes_of;
@@ -20,8 +21,14 @@ const LARGEST_SEED_BYTES: usize = 20_000;
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 /// Each target with the seeds that its folder must hold.
-fn corpora() -> [(&'static str, Seeds); 4] {
-    [("dump", seeds()), ("heap", heap_seeds()), ("indexed_database", database_seeds()), ("heap_log", log_seeds())]
+fn corpora() -> [(&'static str, Seeds); 5] {
+    [
+        ("dump", seeds()),
+        ("heap", heap_seeds()),
+        ("indexed_database", database_seeds()),
+        ("heap_log", log_seeds()),
+        ("umdh", umdh_seeds()),
+    ]
 }
 
 fn folder(target: &str) -> PathBuf {
@@ -77,6 +84,12 @@ fn healthy_heaps_are_whole() {
     for kind in [HeapKind::Nt, HeapKind::PageHeap, HeapKind::Segment, HeapKind::Unrecognised, HeapKind::NotInDump] {
         assert!(kinds.contains(&format!("{kind:?}")), "{kind:?}: {kinds:?}");
     }
+}
+
+#[test]
+fn every_log_is_survived() {
+    let read: Vec<bool> = files("umdh").iter().map(|path| read_as_log(&bytes_of(path))).collect();
+    assert!(read.iter().filter(|is_log| **is_log).count() >= 12, "{} seeds", read.len());
 }
 
 #[test]

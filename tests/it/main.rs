@@ -8,6 +8,8 @@ mod fuzz_corpus;
 mod gui;
 #[cfg(feature = "gui-images")]
 mod gui_pictures;
+#[cfg(feature = "gui")]
+mod gui_umdh;
 mod heap;
 mod real;
 mod real_process;
@@ -20,3 +22,4 @@ mod support;
 mod symbols;
 mod traces;
 mod umdh;
+mod umdh_logs;

@@ -9,6 +9,7 @@ mod regions;
 mod symbols;
 mod threads;
 mod traces;
+mod umdh;
 
 use eframe::egui::Ui;
 
@@ -26,6 +27,7 @@ pub struct Views {
     symbols: symbols::SymbolsState,
     threads: threads::ThreadsState,
     traces: traces::TracesState,
+    umdh: umdh::UmdhState,
     log: log::LogState,
 }
 
@@ -36,6 +38,8 @@ impl Views {
             (Tab::Log, _) => log::log_ui(ui, ctx, &mut self.log, messages),
             (_, Some(text)) => coming::coming_ui(ui, tab.title(), text),
             _ if ctx.session.is_empty() => empty::empty_ui(ui, ctx),
+            (Tab::Umdh, None) => umdh::umdh_ui(ui, ctx, &mut self.umdh),
+            _ if ctx.session.analysis.snapshots.is_empty() => umdh::without_dumps_ui(ui, ctx, tab.title()),
             (Tab::Regions, None) => regions::regions_ui(ui, ctx, &mut self.regions),
             (Tab::Heaps, None) => heaps::heaps_ui(ui, ctx, &mut self.heaps),
             (Tab::Symbols, None) => symbols::symbols_ui(ui, ctx, &mut self.symbols),

@@ -109,8 +109,10 @@ fn the_heaps_of_all_samples_come_out_as_they_were_built() {
         let folder = tempfile::tempdir().expect("a folder");
         let files = write(folder.path(), SampleOptions { variant, ..SampleOptions::default() });
         let built = built_heaps(variant).expect("the sample can be built");
-        assert_eq!(files.len(), built.len(), "{variant:?}");
-        for (file, built) in files.iter().zip(&built) {
+        // Logs stand behind the dumps.
+        let dumps: Vec<_> = files.iter().filter(|file| file.extension().is_some_and(|end| end == "dmp")).collect();
+        assert_eq!(dumps.len(), built.len(), "{variant:?}");
+        for (file, built) in dumps.into_iter().zip(&built) {
             let snapshot =
                 take_snapshot(dump::open(file).expect("a dump"), &Progress::default()).expect("not cancelled");
             assert_eq!(snapshot.heaps.len(), built.len(), "{variant:?}");
