@@ -400,10 +400,11 @@ pub struct HoleLayout {
 
 /// `_HEAP_UCR_DESCRIPTOR`; of XP `_HEAP_UNCOMMMTTED_RANGE` (Windows spells it so).
 pub const fn hole_layout(generation: HeapGeneration, width: PointerWidth) -> HoleLayout {
-    let step = width.bytes();
-    match generation {
-        HeapGeneration::Xp => HoleLayout { link: 0, address: step, size: step * 2 },
-        _ => HoleLayout { link: step * 2, address: step * 4, size: step * 5 },
+    match (generation, width) {
+        (HeapGeneration::Xp, PointerWidth::Bits32) => HoleLayout { link: 0, address: 0x4, size: 0x8 },
+        (HeapGeneration::Xp, PointerWidth::Bits64) => HoleLayout { link: 0, address: 0x8, size: 0x10 },
+        (_, PointerWidth::Bits32) => HoleLayout { link: 0x8, address: 0x10, size: 0x14 },
+        (_, PointerWidth::Bits64) => HoleLayout { link: 0x10, address: 0x20, size: 0x28 },
     }
 }
 

@@ -10,10 +10,10 @@ use dumptrend::process::heap::block::BlockKind;
 use dumptrend::process::heap::layouts::HeapGeneration;
 use dumptrend::process::regions::usage::{HeapPart, Owner, Usage};
 use dumptrend::process::regions::{MemoryType, Region, State};
-use dumptrend::sample::{SampleOptions, Variant};
+use dumptrend::sample::Variant;
 
 use super::decode;
-use crate::support::sample_series::write;
+use crate::support::sample_series::write_dumps;
 use crate::support::shared::shared_file;
 
 const PAGE_BYTES: u64 = 0x1000;
@@ -85,7 +85,7 @@ fn heaps_of_all_samples_agree_with_the_map() {
     let mut heap_count = 0;
     for variant in Variant::ALL {
         let folder = tempfile::tempdir().expect("a folder");
-        let files = write(folder.path(), SampleOptions { variant, size_bytes_per_dump: None });
+        let files = write_dumps(folder.path(), variant);
         heap_count += files.iter().map(|file| check(file)).sum::<usize>();
     }
     assert!(heap_count > 90, "{heap_count}");

@@ -41,6 +41,13 @@ pub fn write(folder: &Path, options: SampleOptions) -> Vec<PathBuf> {
     write_sample(folder, &options, &Progress::default()).expect("the sample is written")
 }
 
+/// Of the files of a sample, the dumps.
+pub fn write_dumps(folder: &Path, variant: Variant) -> Vec<PathBuf> {
+    let mut files = write(folder, SampleOptions { variant, size_bytes_per_dump: None });
+    files.retain(|file| file.extension().is_some_and(|end| end == "dmp"));
+    files
+}
+
 pub fn analyse(inputs: &[PathBuf]) -> Analysis {
     run(inputs, &Progress::default()).expect("nobody cancels")
 }
@@ -55,7 +62,7 @@ pub fn case_a() -> Analysis {
 /// A variant with its traces and heaps decoded, and both joined. Its files stay mapped after the folder is gone.
 pub fn decoded(variant: Variant) -> Arc<Analysis> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let files = write(folder.path(), SampleOptions { variant, size_bytes_per_dump: None });
+    let files = write_dumps(folder.path(), variant);
     Arc::new(decode_all(&analyse(&files)))
 }
 
