@@ -147,7 +147,6 @@ fn write_heap_log(path: &Path) {
         zone_count: STORE_BYTES / ZONE_BYTES,
         largest_zone_count: u32::MAX,
         largest_count: u32::MAX,
-        largest_zone_count: u32::MAX,
     };
     let mut space = AddressSpace::default();
     log.add_to(&mut space, |number| stack(u64::from(number)));

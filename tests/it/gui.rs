@@ -611,3 +611,73 @@ fn the_plot_can_leave_out_what_instrumentation_holds_and_handles_are_counted_by_
     wait(&mut harness);
     harness.get_by_label("Event");
 }
+
+/// The Heaps tab on the sample series, its blocks counted.
+fn heaps_tab() -> (Window, tempfile::TempDir) {
+    let (mut harness, folder) = sample_window();
+    harness.key_press_modifiers(Modifiers::CTRL, Key::Num3);
+    wait_for(&mut harness, "No heap leak: the heaps do not grow.");
+    (harness, folder)
+}
+
+#[test]
+fn the_heaps_tab_answers_first_and_lists_all_heaps() {
+    let (harness, _folder) = heaps_tab();
+    harness.get_by_label_contains("All 3 heaps together: 1.4 MB committed in both dumps");
+    harness.get_by_label_contains("with the stack that allocated them");
+    for heap in ["00000000`019c0000", "00000000`00010000", "00000000`00020000"] {
+        assert!(harness.query_all_by_label(heap).next().is_some(), "{heap}");
+    }
+    harness.get_by_label("3 rows");
+    harness.get_by_label("Blocks by size");
+}
+
+#[test]
+fn the_heaps_tab_prints_what_windbg_prints() {
+    let (mut harness, _folder) = heaps_tab();
+    harness.get_by_label("!heap -s").click();
+    harness.run_steps(3);
+    harness.get_by_label_contains(
+        "00000000019c0000 08000002    4096   1444   4096   1164     4     3    0      0   LFH\n    \
+         External fragmentation  80 % (4 free blocks)",
+    );
+    harness.get_by_label("Copy").click();
+    let text = (0..4).find_map(|_| {
+        harness.step();
+        copied(&harness)
+    });
+    assert!(text.expect("the listing was copied").starts_with("NtGlobalFlag enables following debugging aids"));
+}
+
+#[test]
+fn the_blocks_of_a_heap_have_their_memory_and_their_stack() {
+    let (mut harness, _folder) = heaps_tab();
+    harness.get_by_label("Blocks").click();
+    wait_for(&mut harness, "Heap 00000000`019c0000 in dump 6.");
+    wait_for(&mut harness, " rows");
+    // The first block is shown beside the list.
+    let is_shown = |harness: &Window, text: &str| harness.query_all_by_label_contains(text).next().is_some();
+    assert!(is_shown(&harness, "asked for"), "what was asked for");
+    harness.get_by_label("Filter").focus();
+    harness.run_steps(2);
+    harness.get_by_label("Filter").type_text("LFH");
+    wait_for(&mut harness, " of ");
+}
+
+#[test]
+fn a_double_click_on_a_size_lists_its_blocks() {
+    let (mut harness, _folder) = heaps_tab();
+    let size = harness.query_all_by_label("50").next().expect("a size").rect().center();
+    for _ in 0..2 {
+        harness.hover_at(size);
+        harness.drag_at(size);
+        harness.step();
+        harness.drop_at(size);
+        harness.step();
+    }
+    wait_for(&mut harness, "size 50");
+    wait_for(&mut harness, "Heap 00000000`019c0000 in dump 6.");
+    harness.get_by_label("All sizes").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label("size 50").is_none());
+}

@@ -1,7 +1,16 @@
 //! Process heaps decoded: figures, blocks, damage.
 
+mod builder;
 mod built;
+mod damage;
+mod layouts;
+mod lists;
+mod lookaside;
+mod other_kinds;
 mod real;
+mod regions;
+mod stacks;
+mod summary;
 
 use dumptrend::base::addr::{PointerWidth, Va, VaRange};
 use dumptrend::base::memory::ReadMemory;

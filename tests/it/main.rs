@@ -1,7 +1,6 @@
 //! All integration tests in one binary, which links quicker than one each.
 
 mod architecture;
-mod built_heaps;
 mod cli;
 mod diagnosis;
 mod dump;
@@ -13,7 +12,6 @@ mod gui_pictures;
 #[cfg(feature = "gui")]
 mod gui_umdh;
 mod heap;
-mod hostile_heaps;
 mod real;
 mod real_process;
 mod regions;

@@ -1,12 +1,14 @@
 //! The way in for fuzz targets, and for the tests that replay their corpora: any bytes, through reader and snapshot, through
-//! the decoders of the trace stores (`stores`), or through the reader of UMDH logs (`logs`).
+//! the decoders of the trace stores (`stores`) and of heaps (`heaps`), or through the reader of UMDH logs (`logs`).
 //!
 //! What must not happen: a panic, a hang, or memory in proportion to a number found in the bytes.
 
+mod heaps;
 mod logs;
 mod process_image;
 mod stores;
 
+pub use heaps::walk_heap;
 pub use logs::read_as_log;
 pub use stores::find_and_decode;
 

@@ -64,7 +64,12 @@ fn first_line(
         .map(|whole| delta.0 as f64 * 100.0 / whole.0 as f64)
         .filter(|share| *share <= 100.5);
     let of_growth = match (share, whole) {
-        (Some(share), Some(whole)) => format!(", {share:.0} % of the process's {whole}"),
+        (Some(share), Some(whole)) => {
+            format!(
+                ", {share:.0} % of the process's growth of {}",
+                ByteSize(u64::try_from(whole.0).unwrap_or_default())
+            )
+        }
         _ => String::new(),
     };
     let of_all = course(committed.get(first..=last)?)?;
@@ -76,10 +81,20 @@ fn first_line(
         Course::Fluctuation => "no heap leak to be seen: the heaps only fluctuate",
         Course::Steady | Course::Shrinks => "no heap leak: the heaps do not grow",
     };
-    let amounts = if before == now {
-        format!("{} committed in both dumps", ByteSize(now))
-    } else {
-        format!("{} to {} committed", ByteSize(before), ByteSize(now))
+    let known = || committed.get(first..=last).into_iter().flatten().copied().flatten();
+    let amounts = match (of_all, known().min(), known().max()) {
+        // Where it began and ended says nothing then.
+        (Course::Fluctuation, Some(least), Some(most)) => {
+            return Some(format!(
+                "{answer}. {}: between {} and {} committed, {} in dump {to}",
+                capitalised(&all),
+                ByteSize(least),
+                ByteSize(most),
+                ByteSize(now)
+            ));
+        }
+        _ if before == now => format!("{} committed in both dumps", ByteSize(now)),
+        _ => format!("{} to {} committed", ByteSize(before), ByteSize(now)),
     };
     Some(format!("{answer}. {}: {amounts} ({delta}{of_growth})", capitalised(&all)))
 }

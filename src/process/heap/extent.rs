@@ -120,7 +120,7 @@ fn read_nt_lists(
     // Situation: from Windows 8 on the low-fragmentation heap has an allocation of its own, outside of the segments. Where
     // known from: public symbols of ntdll, `_HEAP.FrontEndHeap` in three places by build and `_LFH_HEAP.Heap` on Windows
     // 10 and 11. Handled: one that does not point back at its heap makes the extent incomplete, so that no total is given.
-    // Test: `tests/it/hostile_heaps.rs`.
+    // Test: `a_front_end_that_does_not_point_back_leaves_the_total_unknown`.
     let has_allocation = !matches!(head.layout.generation, HeapGeneration::Xp | HeapGeneration::Seven);
     if has_allocation && head.front_end == FrontEnd::LowFragmentation {
         if head.is_front_end_proved == Some(true) {

@@ -17,6 +17,8 @@ const NT_HEAP: u32 = 0xeeff_eeff;
 const SEGMENT_HEAP: u32 = 0xddee_ddee;
 /// Set in ForceFlags of the stand-in that page heap puts into the heap list.
 const PAGE_HEAP: u32 = 0x0100_0000;
+/// What the stand-in's page is filled with but for Flags and ForceFlags.
+const PAGE_HEAP_FILL: u32 = 0xeeee_eeee;
 /// HEAP_NO_SERIALIZE: the heap has no lock.
 const NO_SERIALIZE: u32 = 1;
 /// In `_HEAP.Flags` while blocks carry the stack that allocated them. Seen with +ust on Windows 7 and 10.
@@ -131,6 +133,9 @@ pub fn read_head(
     if first_signature == SEGMENT_HEAP {
         return HeadFound::Segment;
     }
+    if let Some(flags) = fields.page_heap_flags() {
+        return HeadFound::PageHeap { flags };
+    }
     let fitting: Vec<Fit> =
         layouts(width).iter().filter_map(|layout| fields.fit(layout, first_signature, position)).collect();
     let likely = os_build.map(generation_of_build);
@@ -178,6 +183,22 @@ impl Fields<'_> {
 
     fn pointer(&self, offset: u64) -> Option<Va> {
         memory::pointer_at(self.memory, self.at(offset)?, self.width)
+    }
+
+    /// Flags of a stand-in of page heap.
+    ///
+    /// Situation: with page heap the list has the address of a page that is a heap in name only; debuggers show its fields as
+    /// eeeeeeee but for Flags and ForceFlags, which both say page heap. Known from published debugger sessions; no dump with
+    /// one was at hand. Handled: the fill must stand where the signature would, and both flags have the bit, which the fill
+    /// has not. A stand-in that has a heap's signatures is known by ForceFlags alone. Test:
+    /// `blocks_of_a_page_heap_are_those_that_were_built`.
+    fn page_heap_flags(&self) -> Option<u32> {
+        layouts(self.width).iter().find_map(|layout| {
+            let [signature, flags, force_flags] =
+                [layout.first_signature, layout.flags, layout.force_flags].map(|at| self.u32(at));
+            let is_one = signature == Some(PAGE_HEAP_FILL) && flags? & force_flags? & PAGE_HEAP != 0;
+            flags.filter(|_| is_one)
+        })
     }
 
     /// Whether a heap of this layout can lie here, and what says so. Signatures must hold; the rest is counted.

@@ -389,6 +389,25 @@ static XP_SEGMENT_64: SegmentLayout = SegmentLayout {
     largest_uncommitted_range: Some(0x20),
 };
 
+/// The description of an uncommitted range, by generation and width.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HoleLayout {
+    /// What the list of a segment links: `SegmentEntry` (Vista and later), `Next` (XP).
+    pub link: u64,
+    pub address: u64,
+    pub size: u64,
+}
+
+/// `_HEAP_UCR_DESCRIPTOR`; of XP `_HEAP_UNCOMMMTTED_RANGE` (Windows spells it so).
+pub const fn hole_layout(generation: HeapGeneration, width: PointerWidth) -> HoleLayout {
+    match (generation, width) {
+        (HeapGeneration::Xp, PointerWidth::Bits32) => HoleLayout { link: 0, address: 0x4, size: 0x8 },
+        (HeapGeneration::Xp, PointerWidth::Bits64) => HoleLayout { link: 0, address: 0x8, size: 0x10 },
+        (_, PointerWidth::Bits32) => HoleLayout { link: 0x8, address: 0x10, size: 0x14 },
+        (_, PointerWidth::Bits64) => HoleLayout { link: 0x10, address: 0x20, size: 0x28 },
+    }
+}
+
 /// `_HEAP_COUNTERS`: the same on every build that has them. Sizes in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CountersLayout {
@@ -585,6 +604,11 @@ pub fn named_fields(generation: HeapGeneration, width: PointerWidth) -> Vec<Name
         add("_HEAP_COUNTERS", "TotalUCRs", counters.total_ucrs);
         add("_HEAP_COUNTERS", "LockCollisions", counters.lock_collisions);
     }
+    let hole = hole_layout(generation, width);
+    let structure = if is_xp { "_HEAP_UNCOMMMTTED_RANGE" } else { "_HEAP_UCR_DESCRIPTOR" };
+    add(structure, if is_xp { "Next" } else { "SegmentEntry" }, hole.link);
+    add(structure, "Address", hole.address);
+    add(structure, "Size", hole.size);
     let large = large_block_layout(width);
     add("_HEAP_VIRTUAL_ALLOC_ENTRY", "ExtraStuff", large.extra_stuff);
     add("_HEAP_VIRTUAL_ALLOC_ENTRY", "CommitSize", large.commit_size);

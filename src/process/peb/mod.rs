@@ -10,6 +10,8 @@ use crate::base::addr::{PointerWidth, Va};
 use crate::base::memory::{self, ReadMemory};
 use crate::base::problems::Problems;
 
+pub use layout::named_fields;
+
 use layout::PebLayout;
 use parameters::ProcessParameters;
 

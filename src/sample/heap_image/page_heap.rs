@@ -93,6 +93,8 @@ struct Fields {
     normal_heap: usize,
     /// pFreeAllocationListHead, its tail and the count.
     free_list: Option<usize>,
+    /// pVirtualStorageListHead, its tail and the count.
+    storage_list: usize,
 }
 
 const X86: Fields = Fields {
@@ -107,6 +109,7 @@ const X86: Fields = Fields {
     next_heap: 0xa4,
     normal_heap: 0xb4,
     free_list: None,
+    storage_list: 0x10,
 };
 
 const X64: Fields = Fields {
@@ -121,6 +124,7 @@ const X64: Fields = Fields {
     next_heap: 0x138,
     normal_heap: 0x150,
     free_list: Some(0xb8),
+    storage_list: 0x18,
 };
 
 impl PageHeapPlan {
@@ -134,7 +138,9 @@ impl PageHeapPlan {
             self.place(fields, node, *block)
         });
         let blocks: Vec<BuiltPageBlock> = blocks.collect();
-        let nodes_bytes = (blocks.len() as u64 * fields.node_bytes).next_multiple_of(PAGE_BYTES).max(PAGE_BYTES);
+        // Behind the nodes of the blocks one for each storage range: here every block has a range of its own.
+        let node_count = 2 * blocks.len() as u64;
+        let nodes_bytes = (node_count * fields.node_bytes).next_multiple_of(PAGE_BYTES).max(PAGE_BYTES);
         let mut regions = vec![(
             self.handle,
             AllocationKind::PRIVATE,
@@ -142,6 +148,7 @@ impl PageHeapPlan {
         )];
         let mut nodes = LeBytes::zeroed(usize::try_from(nodes_bytes).unwrap_or_default());
         let top = self.put_nodes(fields, &mut nodes, &blocks, Va(root.0 + fields.busy_table as u64));
+        self.put_storage(fields, &mut nodes, Va(nodes_at), &blocks);
         let mut writes = vec![
             (self.handle, self.handle_page(fields)),
             (root, self.root_page(fields, root, &blocks, top)),
@@ -191,9 +198,26 @@ impl PageHeapPlan {
             page.put_pointer(self.width, free_list + step, freed().next_back().map_or(Va(0), |block| block.node));
             page.put_u32(free_list + 2 * step, freed().count() as u32);
         }
+        let storage = blocks.first().map_or(Va(0), |first| storage_node(fields, first.node, blocks.len(), 0));
+        page.put_pointer(self.width, fields.storage_list, storage);
+        page.put_u32(fields.storage_list + 2 * step, blocks.len() as u32);
         let seed = u32::from_le_bytes([encoding_key(self.handle)[0], encoding_key(self.handle)[1], 0x5a, 0]);
         page.put_u32(fields.normal_heap - step, seed);
         page.into_vec()
+    }
+
+    /// The nodes of the storage ranges, chained through their first field.
+    fn put_storage(&self, fields: &Fields, nodes: &mut LeBytes, nodes_at: Va, blocks: &[BuiltPageBlock]) {
+        let step = usize::try_from(self.width.bytes()).unwrap_or(8);
+        for (number, block) in blocks.iter().enumerate() {
+            let node = |number| storage_node(fields, nodes_at, blocks.len(), number);
+            let at = usize::try_from(node(number).0 - nodes_at.0).unwrap_or_default();
+            let next = if number + 1 < blocks.len() { node(number + 1) } else { Va(0) };
+            nodes.put_pointer(self.width, at, next);
+            nodes.put_pointer(self.width, at + fields.user_allocation + step, block.plan.base);
+            let range_bytes = block.accessible_bytes + PAGE_BYTES;
+            nodes.put_pointer(self.width, at + fields.user_allocation + 2 * step, Va(range_bytes));
+        }
     }
 
     /// Writes all nodes; returns the top of the tree of those in use.
@@ -253,6 +277,11 @@ impl PageHeapPlan {
         pages.put(user + requested_bytes, &vec![SUFFIX_FILL; suffix_bytes]);
         pages.into_vec()
     }
+}
+
+/// Where the node of storage range `number` lies, behind those of all blocks.
+fn storage_node(fields: &Fields, nodes_at: Va, block_count: usize, number: usize) -> Va {
+    Va(nodes_at.0 + (block_count + number) as u64 * fields.node_bytes)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A segment heap of Windows 10 (2004 to 22H2) x64: its head with the totals, large blocks in their tree, and page segments
-//! with the descriptors of their ranges. What is inside of the ranges is left empty.
+//! with the descriptors of their ranges. What is inside of the ranges is left empty; [`variable_sizes`] makes the content of
+//! one.
 //!
 //! Offsets: lists of `_SEGMENT_HEAP`, `_HEAP_SEG_CONTEXT`, `_HEAP_PAGE_SEGMENT` and `_HEAP_LARGE_ALLOC_DATA` of ntdll.
 
@@ -42,6 +43,56 @@ pub struct PageRange {
 pub struct LargeBlock {
     pub base: Va,
     pub user_bytes: u64,
+}
+
+/// A chunk of a variable-size range: header, user bytes, and what is left of the last granule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Chunk {
+    pub user_bytes: u64,
+    pub is_busy: bool,
+}
+
+impl Chunk {
+    /// With the header of 16 bytes.
+    pub const fn size_bytes(self) -> u64 {
+        0x10 + self.user_bytes.next_multiple_of(0x10)
+    }
+}
+
+/// The bytes of a variable-size range of `page_count` pages at `start`, and where each chunk lies. What the chunks leave is a
+/// free one.
+pub fn variable_sizes(start: Va, page_count: u64, heap_key: u64, chunks: &[Chunk]) -> (Vec<u8>, Vec<(Va, Chunk)>) {
+    const FIRST_CHUNK: u64 = 0x30;
+    let end = page_count * PAGE_BYTES;
+    let used = FIRST_CHUNK + chunks.iter().map(|chunk| chunk.size_bytes()).sum::<u64>();
+    let rest = end.checked_sub(used + 0x10).map(|user_bytes| Chunk { user_bytes, is_busy: false });
+    let mut bytes = LeBytes::zeroed(usize::try_from(end).unwrap_or_default());
+    let size = u16::try_from(end / 0x10).unwrap_or_default();
+    bytes.put_u16(0x20, size).put_u16(0x22, (size ^ 0x2bed) & 0x7fff);
+    let (mut at, mut previous, mut placed) = (FIRST_CHUNK, 0, Vec::new());
+    for chunk in chunks.iter().copied().chain(rest) {
+        let va = Va(start.0 + at);
+        let granules = chunk.size_bytes() / 0x10;
+        let clear = granules << 16 | previous << 32 | u64::from(chunk.is_busy) << 48;
+        let offset = usize::try_from(at).unwrap_or_default();
+        bytes.put_u64(offset, clear ^ va.0 ^ heap_key);
+        let unused_bytes = chunk.size_bytes() - 0x10 - chunk.user_bytes;
+        if chunk.is_busy && unused_bytes > 0 {
+            let last = offset + usize::try_from(chunk.size_bytes()).unwrap_or_default() - 2;
+            let count = u16::try_from(unused_bytes).unwrap_or_default();
+            bytes.put_u64(offset + 8, 0x100);
+            // A single byte has only room for the flag that says so.
+            if unused_bytes == 1 {
+                bytes.put_u8(last + 1, 0x80);
+            } else {
+                bytes.put_u16(last, count);
+            }
+        }
+        placed.push((va, chunk));
+        previous = granules;
+        at += chunk.size_bytes();
+    }
+    (bytes.into_vec(), placed)
 }
 
 /// A segment heap.

@@ -53,7 +53,7 @@ fn check(memory: &dyn ReadMemory, extent: &HeapExtent, built: &BuiltHeap, what: 
     assert_eq!(figures.front_end, front_end, "{what}");
 }
 
-fn expected_block(block: &BuiltBlock, extent: &HeapExtent) -> Block {
+pub fn expected_block(block: &BuiltBlock, extent: &HeapExtent) -> Block {
     let kind = match block.state {
         // What the heap uses for itself looks as what the program holds.
         BlockState::Busy | BlockState::Internal => BlockKind::Busy,

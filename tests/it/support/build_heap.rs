@@ -39,6 +39,11 @@ impl ReadMemory for BuiltMemory {
 }
 
 impl BuiltMemory {
+    /// All pieces in order.
+    pub fn pieces(&self) -> impl Iterator<Item = (Va, &[u8])> {
+        self.pieces.iter().map(|(va, bytes)| (Va(*va), bytes.as_slice()))
+    }
+
     /// Adds a piece.
     pub fn add(&mut self, va: Va, bytes: Vec<u8>) {
         self.pieces.insert(va.0, bytes);

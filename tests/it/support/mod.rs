@@ -10,6 +10,7 @@ pub mod build_process;
 pub mod build_umdh;
 pub mod build_wow64;
 pub mod code_image;
+pub mod heap_seeds;
 pub mod process_image;
 pub mod sample_series;
 pub mod seeds;
