@@ -3,6 +3,7 @@
 mod builder;
 mod built;
 mod damage;
+mod free_list;
 mod layouts;
 mod lists;
 mod lookaside;
