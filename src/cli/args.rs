@@ -23,7 +23,7 @@ pub struct Arguments {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Analyse dumps as one series and print a report.
+    /// Analyse dumps and UMDH logs as one series and print a report.
     Report(ReportArguments),
     /// List memory of a dump as pointers with their symbols, as WinDbg's dps does.
     Dps(DpsArguments),
@@ -31,13 +31,13 @@ pub enum Command {
     Stacks(StacksArguments),
     /// Write a UMDH log of a dump: the entries of its stack trace database, by stack.
     Umdh(UmdhArguments),
-    /// Write a sample series: six dumps of one run of AllocFree.exe, or a variant for another Windows.
+    /// Write a sample series: six dumps of one run of AllocFree.exe with a UMDH log each, or a variant for another Windows.
     Sample(SampleArguments),
 }
 
 #[derive(Args, Debug)]
 pub struct ReportArguments {
-    /// Dumps, and folders that hold them (.dmp, .mdmp, .hdmp).
+    /// Dumps and UMDH logs, together or alone, and folders that hold them (.dmp, .mdmp, .hdmp; .log, .txt).
     pub inputs: Vec<PathBuf>,
     /// Analyse the built-in sample series.
     #[arg(long, conflicts_with = "inputs")]
@@ -68,10 +68,14 @@ fn patterns() -> impl TypedValueParser<Value = PatternId> {
 
 #[derive(Args, Clone, Debug, Default)]
 pub struct SymbolArguments {
-    /// A folder with PDBs, or a symbol path (srv*STORE, cache*STORE, lists with ;). May be given more than once. Looked at
-    /// before the folders of the dumps and _NT_SYMBOL_PATH. Nothing is downloaded.
+    /// A folder with PDBs, or a symbol path (srv*STORE*URL, cache*STORE, lists with ;). May be given more than once. Looked
+    /// at before the folders of the dumps and _NT_SYMBOL_PATH. Servers in it are asked for what is not on this machine, and
+    /// what they give is kept in its store: srv* alone is Microsoft's server with the debuggers' own store.
     #[arg(long = "symbol-path", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Ask the servers of _NT_SYMBOL_PATH too. Without this nothing is downloaded but from servers that --symbol-path names.
+    #[arg(long)]
+    pub download: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -88,6 +92,8 @@ pub enum Table {
     Regions,
     Threads,
     Stacks,
+    Heaps,
+    Umdh,
 }
 
 impl From<Table> for CsvTable {
@@ -98,6 +104,8 @@ impl From<Table> for CsvTable {
             Table::Regions => Self::Regions,
             Table::Threads => Self::Threads,
             Table::Stacks => Self::Stacks,
+            Table::Heaps => Self::Heaps,
+            Table::Umdh => Self::Umdh,
         }
     }
 }
@@ -127,7 +135,8 @@ pub struct StacksArguments {
     pub form: Form,
     #[command(flatten)]
     pub symbols: SymbolArguments,
-    /// Where image files are, by name or as in a symbol store: for dumps that do not hold the images.
+    /// Where image files are, by name or as in a symbol store: for dumps that do not hold the images. They are looked for
+    /// where symbols are, too.
     #[arg(long, value_name = "FOLDER")]
     pub images: Option<PathBuf>,
 }

@@ -44,6 +44,8 @@ pub struct App {
     pub(super) history: History,
     pub(super) views: Views,
     pub(super) jobs: Jobs<JobOutput>,
+    /// The one that reads symbols, if it still runs.
+    pub(super) naming_job: Option<JobId>,
     pub(super) dialogs: Dialogs,
     pub(super) screenshots: Screenshots,
     pub(super) commands: RefCell<Vec<Command>>,
@@ -77,6 +79,7 @@ impl App {
             history: History::default(),
             views: Views::default(),
             jobs: Jobs::new(Arc::new(move || to_wake.request_repaint())),
+            naming_job: None,
             dialogs: Dialogs::default(),
             screenshots: Screenshots::new(options.screenshot_and_quit.clone()),
             commands: RefCell::new(Vec::new()),

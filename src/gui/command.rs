@@ -49,6 +49,8 @@ pub enum Command {
     SetSkipRules(SkipRules),
     /// Look for symbols in these places, now and from now on.
     SetSymbolPath(String),
+    /// Ask the servers of `_NT_SYMBOL_PATH` for symbols.
+    SetDownload(bool),
     SetTheme(ThemeChoice),
     SetTextSize(f32),
     CopyText(String),

@@ -9,10 +9,11 @@ use eframe::egui::{self, Key, KeyboardShortcut, Modifiers};
 use crate::analysis::Analysis;
 use crate::analysis::diagnosis::evidence::Place as EvidencePlace;
 use crate::base::ids::DumpIdx;
+use crate::base::progress::{Cancelled, Progress};
 use crate::jobs::Finished;
 use crate::jobs::open_series::{
-    JobOutput, decode_heaps_of, decode_series, join_series, judge_series, name_series, open_sample, open_series,
-    save_file, unwind_series,
+    JobOutput, SymbolChoice, decode_series, decode_series_heaps, download_symbols, join_series, judge_series,
+    name_series, open_sample, open_series, read_series_logs, save_file, unwind_series,
 };
 use crate::present::log::{Gravity, LogEntry};
 
@@ -76,12 +77,19 @@ impl App {
                 }
                 Finished::Done(JobOutput::Decoded(analysis)) => {
                     self.take_stage(&analysis, |shown| Analysis { traces: analysis.traces.clone(), ..shown });
+                    self.read_logs();
                     self.read_symbols_when_due();
-                    self.join_when_due();
+                    self.join_blocks_when_due();
+                }
+                Finished::Done(JobOutput::LogsRead(analysis)) => {
+                    self.take_stage(&analysis, |shown| Analysis { umdh: analysis.umdh.clone(), ..shown });
+                    // Their stacks may be of modules that no other stack is of.
+                    self.read_symbols_when_due();
+                    self.join_blocks_when_due();
                 }
                 Finished::Done(JobOutput::HeapsDecoded(analysis)) => {
                     self.take_stage(&analysis, |shown| Analysis { heaps: analysis.heaps.clone(), ..shown });
-                    self.join_when_due();
+                    self.join_blocks_when_due();
                 }
                 Finished::Done(JobOutput::Joined(analysis)) => {
                     self.take_stage(&analysis, |shown| Analysis { outstanding: analysis.outstanding.clone(), ..shown });
@@ -95,8 +103,20 @@ impl App {
                     self.take_stage(&analysis, |shown| Analysis { thread_stacks: stacks, ..shown });
                     self.read_symbols_when_due();
                 }
-                Finished::Done(JobOutput::Named(analysis)) => {
-                    self.take_stage(&analysis, |shown| Analysis { symbols: analysis.symbols.clone(), ..shown });
+                Finished::Done(JobOutput::Named { analysis, has_servers }) => {
+                    let (symbols, stacks) = (analysis.symbols.clone(), analysis.thread_stacks.clone());
+                    let is_shown = self.take_stage(&analysis, |shown| Analysis {
+                        symbols,
+                        // Frame data and image files may have made them longer.
+                        thread_stacks: stacks.or(shown.thread_stacks),
+                        ..shown
+                    });
+                    if is_shown && has_servers {
+                        let choice = self.symbol_choice();
+                        self.start_naming("downloading symbols", move |analysis, progress| {
+                            download_symbols(analysis, &choice, progress)
+                        });
+                    }
                 }
                 Finished::Done(JobOutput::Saved(path)) => {
                     self.tell(format!("saved {}", path.display()), false);
@@ -119,7 +139,7 @@ impl App {
     fn show_series(&mut self, inputs: Vec<PathBuf>, analysis: Analysis) {
         let failed_count = analysis.failures.len();
         let first_failure = analysis.failures.first().map(|failure| failure.text.clone());
-        if analysis.snapshots.is_empty() {
+        if analysis.is_empty() {
             let text = first_failure.unwrap_or_else(|| "there is nothing to open".to_owned());
             for failure in &analysis.failures {
                 self.messages.push(LogEntry {
@@ -150,41 +170,68 @@ impl App {
         self.session.interval = interval.filter(|(from, to)| from < to);
         self.session.selected = None;
         self.session.selected = selected.or_else(|| self.session.dump()).map(Item::Dump);
-        // Places in another series mean nothing in this one.
-        let place = Place { tab: self.history.place().tab, item: self.session.selected };
+        // Places in another series mean nothing in this one. Of logs alone only one tab has something to show.
+        let has_dumps = !self.session.analysis.snapshots.is_empty();
+        let tab = if has_dumps { self.history.place().tab } else { Tab::Umdh };
+        let place = Place { tab, item: self.session.selected };
         self.history = History::starting_at(place);
         if self.session.analysis.snapshots.iter().any(|snapshot| !snapshot.trace_stores.is_empty()) {
             let analysis = Arc::clone(&self.session.analysis);
             self.jobs.start("decoding stack traces", move |progress| decode_series(&analysis, progress));
+        } else {
+            self.read_logs();
+        }
+        if self.session.analysis.snapshots.iter().any(|snapshot| !snapshot.heaps.is_empty()) {
+            let analysis = Arc::clone(&self.session.analysis);
+            self.jobs.start("decoding heaps", move |progress| decode_series_heaps(&analysis, progress));
         }
         let analysis = Arc::clone(&self.session.analysis);
-        self.jobs.start("decoding heaps", move |progress| decode_heaps_of(&analysis, progress));
-        let analysis = Arc::clone(&self.session.analysis);
         self.jobs.start("unwinding stacks", move |progress| unwind_series(&analysis, progress));
-        let count = self.session.analysis.snapshots.len();
         match first_failure {
             Some(text) => self.message = Some(Message { text: with_more(text, failed_count), is_error: true }),
-            None if count == 1 => self.tell("1 dump opened".to_owned(), false),
-            None => self.tell(format!("{count} dumps opened"), false),
+            None => {
+                let analysis = &self.session.analysis;
+                let counted = |count: usize, what: &str| match count {
+                    0 => None,
+                    1 => Some(format!("1 {what}")),
+                    count => Some(format!("{count} {what}s")),
+                };
+                let parts = [counted(analysis.snapshots.len(), "dump"), counted(analysis.logs.len(), "UMDH log")];
+                let text = parts.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+                self.tell(format!("{text} opened"), false);
+            }
         }
     }
 
+    /// Logs are read when the stacks of the dumps, which stand beside theirs, are known.
+    fn read_logs(&mut self) {
+        if self.session.analysis.logs.is_empty() {
+            return;
+        }
+        let analysis = Arc::clone(&self.session.analysis);
+        self.jobs.start("reading UMDH logs", move |progress| read_series_logs(&analysis, progress));
+    }
+
     /// Takes over what a later stage found, unless another series was opened meanwhile. Stages end in any order.
-    fn take_stage(&mut self, analysis: &Analysis, join: impl FnOnce(Analysis) -> Analysis) {
-        let is_same = analysis.snapshots.len() == self.session.analysis.snapshots.len()
-            && analysis.snapshots.iter().zip(&self.session.analysis.snapshots).all(|(a, b)| Arc::ptr_eq(a, b));
+    /// Says whether it did.
+    fn take_stage(&mut self, analysis: &Analysis, join: impl FnOnce(Analysis) -> Analysis) -> bool {
+        let shown = &self.session.analysis;
+        let is_same = analysis.snapshots.len() == shown.snapshots.len()
+            && analysis.logs.len() == shown.logs.len()
+            && analysis.snapshots.iter().zip(&shown.snapshots).all(|(a, b)| Arc::ptr_eq(a, b))
+            && analysis.logs.iter().zip(&shown.logs).all(|(a, b)| Arc::ptr_eq(a, b));
         if is_same {
             self.session.analysis = Arc::new(join(Analysis::clone(&self.session.analysis)));
             self.session.generation += 1;
         }
+        is_same
     }
 
-    /// Blocks are tied to stacks once both are decoded.
-    fn join_when_due(&mut self) {
-        let analysis = &self.session.analysis;
-        if analysis.heaps.is_some() && analysis.traces.is_some() && analysis.outstanding.is_none() {
-            let analysis = Arc::clone(analysis);
-            self.jobs.start("looking up stacks of blocks", move |progress| join_series(&analysis, progress));
+    /// Blocks have the addresses of their stacks, so both must be known.
+    fn join_blocks_when_due(&mut self) {
+        if self.session.analysis.heaps.is_some() && self.session.analysis.traces.is_some() {
+            let analysis = Arc::clone(&self.session.analysis);
+            self.jobs.start("looking up the stacks of blocks", move |progress| join_series(&analysis, progress));
         }
     }
 
@@ -212,8 +259,33 @@ impl App {
     }
 
     fn read_symbols(&mut self) {
-        let (analysis, path) = (Arc::clone(&self.session.analysis), self.settings.symbol_path.clone());
-        self.jobs.start("reading symbols", move |progress| name_series(&analysis, &path, progress));
+        let choice = self.symbol_choice();
+        self.start_naming("reading symbols", move |analysis, progress| name_series(analysis, &choice, progress));
+    }
+
+    /// The user asks: servers may have by now what they had not.
+    fn read_symbols_anew(&mut self) {
+        self.symbol_choice().forget_answers();
+        if !self.session.is_empty() {
+            self.read_symbols();
+        }
+    }
+
+    fn symbol_choice(&self) -> SymbolChoice {
+        SymbolChoice { path: self.settings.symbol_path.clone(), is_download_on: self.settings.is_download_on }
+    }
+
+    /// Names with the newest choice replace those that are on their way.
+    fn start_naming(
+        &mut self,
+        title: &str,
+        work: impl FnOnce(&Analysis, &Progress) -> Result<JobOutput, Cancelled> + Send + 'static,
+    ) {
+        if let Some(before) = self.naming_job {
+            self.jobs.cancel(before);
+        }
+        let analysis = Arc::clone(&self.session.analysis);
+        self.naming_job = Some(self.jobs.start(title, move |progress| work(&analysis, progress)));
     }
 
     /// The window's title: the process first, because task bars cut titles at the end.
@@ -299,7 +371,8 @@ impl App {
             Command::OpenSample => {
                 let folder = self.options.sample_folder.clone();
                 self.jobs.cancel_all();
-                self.jobs.start("opening the sample series", move |progress| open_sample(&folder, progress));
+                let choice = self.symbol_choice();
+                self.jobs.start("opening the sample series", move |progress| open_sample(&folder, &choice, progress));
             }
             Command::AskForFiles => self.dialogs.ask_for_files(ctx),
             Command::AskForMoreFiles => self.dialogs.ask_for_more_files(ctx),
@@ -355,6 +428,7 @@ impl App {
             | Command::SetNet(_)
             | Command::SetSkipRules(_)
             | Command::SetSymbolPath(_)
+            | Command::SetDownload(_)
             | Command::SetTheme(_)
             | Command::SetTextSize(_) => self.apply_setting(ctx, &command),
         }
@@ -369,9 +443,11 @@ impl App {
             Command::SetSkipRules(rules) => self.settings.skip_rules.clone_from(rules),
             Command::SetSymbolPath(path) => {
                 self.settings.symbol_path.clone_from(path);
-                if !self.session.is_empty() {
-                    self.read_symbols();
-                }
+                self.read_symbols_anew();
+            }
+            Command::SetDownload(is_on) => {
+                self.settings.is_download_on = *is_on;
+                self.read_symbols_anew();
             }
             Command::SetTheme(choice) => {
                 self.settings.theme = *choice;
@@ -412,7 +488,8 @@ impl App {
         if !inputs.is_empty() {
             // Two series opening at once would race for the window.
             self.jobs.cancel_all();
-            self.jobs.start("opening dumps", move |progress| open_series(inputs, progress));
+            let choice = self.symbol_choice();
+            self.jobs.start("opening dumps", move |progress| open_series(inputs, &choice, progress));
         }
     }
 

@@ -47,6 +47,9 @@ pub struct Settings {
     pub is_net: bool,
     /// Where symbols are looked for first, in the form of `_NT_SYMBOL_PATH`.
     pub symbol_path: String,
+    /// Whether the servers of `_NT_SYMBOL_PATH` may be asked; those of the path above may, since they were given to this
+    /// program.
+    pub is_download_on: bool,
     /// Which frames are passed over to find the one that leads a stack.
     pub skip_rules: SkipRules,
     /// What was opened, the newest first; each entry is the files and folders of one series.
@@ -65,6 +68,7 @@ impl Default for Settings {
             scale: Scale::default(),
             is_net: false,
             symbol_path: String::new(),
+            is_download_on: false,
             skip_rules: SkipRules::default(),
             recent: Vec::new(),
         }

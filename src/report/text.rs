@@ -10,6 +10,10 @@ use crate::present::advice::{advice_text, all_advice};
 use crate::present::diagnosis::{finding_text, findings, verdict_line};
 use crate::present::dumps::DumpTable;
 use crate::present::headline::{equal_size_lines, headline};
+use crate::present::heaps::heap_table::HeapTable;
+use crate::present::heaps::heaps_of;
+use crate::present::heaps::summary::heap_summary;
+use crate::present::heaps::verdict::{outstanding_lines, verdict_lines};
 use crate::present::process::process_facts;
 use crate::present::summary;
 use crate::present::table::{TableModel, to_text};
@@ -19,6 +23,8 @@ use crate::present::traces::stack_table::{StackInterval, StackTable, frame_lines
 use crate::present::traces::{growth_lines, store_lines};
 use crate::present::uses::{Division, UseTable};
 use crate::process::regions::Completeness;
+
+use super::text_umdh::umdh_text;
 
 /// A thread list longer than this is for the window.
 const MOST_THREADS: usize = 10;
@@ -61,11 +67,13 @@ pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Strin
         }
         if let Some((dump, snapshot)) = interval.last().and_then(|dump| Some((*dump, analysis.snapshot(*dump)?))) {
             text.push_str(&address_space_text(dump, snapshot));
+            text.push_str(&heaps_text(analysis, &interval, dump, snapshot));
             text.push_str(&traces_text(analysis, dump, &interval));
             text.push_str(&thread_text(dump, snapshot));
         }
         text.push_str(&problems_text(analysis, &group.dumps));
     }
+    text.push_str(&umdh_text(analysis, baseline));
     text
 }
 
@@ -118,6 +126,35 @@ fn thread_text(dump: DumpIdx, snapshot: &Snapshot) -> String {
     format!("\nCPU times of dump {dump}{more}\n{}", lines.concat())
 }
 
+/// What the heaps did, and `!heap -s` of the last dump.
+fn heaps_text(analysis: &Arc<Analysis>, interval: &[DumpIdx], dump: DumpIdx, snapshot: &Snapshot) -> String {
+    let from = interval.first().copied().unwrap_or(dump);
+    let Some(heaps) = heaps_of(analysis, dump).filter(|_| !snapshot.heaps.is_empty()) else { return String::new() };
+    let mut text = format!("\nheaps of dump {dump}\n");
+    for line in verdict_lines(analysis, from, dump) {
+        text.push_str(&format!("  {line}\n"));
+    }
+    for line in outstanding_lines(analysis, dump) {
+        text.push_str(&format!("  {line}\n"));
+    }
+    for peb in &snapshot.pebs {
+        if snapshot.pebs.len() > 1 {
+            text.push_str(&format!("  {}-bit heaps\n", peb.width.bits()));
+        }
+        for line in heap_summary(snapshot, heaps, peb.width).lines() {
+            text.push_str(&format!("  {line}\n"));
+        }
+    }
+    text
+}
+
+/// Heaps of a dump's process; `None` before they were decoded.
+pub(super) fn heap_table(analysis: &Analysis, from: DumpIdx, to: DumpIdx) -> Option<HeapTable> {
+    let group = analysis.group_of(to)?;
+    let heaps = analysis.heaps_of(group)?;
+    Some(HeapTable::new(Arc::clone(heaps), StackInterval::new(group.dumps.clone(), from, to)?))
+}
+
 /// The stores of the last dump, and the stacks that have most entries.
 fn traces_text(analysis: &Arc<Analysis>, dump: DumpIdx, interval: &[DumpIdx]) -> String {
     let lines = store_lines(analysis, dump);
@@ -158,13 +195,14 @@ pub(super) fn stack_table(analysis: &Analysis, from: DumpIdx, to: DumpIdx) -> Op
     let stacks = Arc::clone(&traces.stacks);
     let rows = (0..u32::try_from(stacks.len()).unwrap_or(u32::MAX)).collect();
     let interval = StackInterval::new(group.dumps.clone(), from, to)?;
-    Some((StackTable::new(stacks, naming.clone(), Arc::new(rows), interval), naming))
+    let outstanding = analysis.outstanding_of(group).filter(|held| held.has_stacks()).map(Arc::clone);
+    Some((StackTable::new(stacks, outstanding, naming.clone(), Arc::new(rows), interval), naming))
 }
 
 fn problems_text(analysis: &Analysis, dumps: &[DumpIdx]) -> String {
     let mut text = String::new();
     for (dump, snapshot) in dumps.iter().filter_map(|dump| Some((dump, analysis.snapshot(*dump)?))) {
-        for problem in snapshot.problems.iter() {
+        for problem in analysis.problems_of(*dump) {
             let kind = problem.kind.word();
             text.push_str(&format!("  dump {dump}, {kind}: {} {}\n", problem.place, problem.text));
         }

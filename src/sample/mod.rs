@@ -14,6 +14,7 @@ pub mod other_windows;
 pub mod pe_image;
 pub mod process_memory;
 pub mod trace_database;
+pub mod umdh_log;
 
 pub use error::SampleError;
 pub use le_bytes::{LeBytes, utf16_bytes};
@@ -42,11 +43,13 @@ pub enum Variant {
     Original,
 }
 
-/// What a dump is made from.
+/// What a file is made from.
 #[derive(Clone, Copy, Debug)]
-enum DumpSource {
+enum Source {
     AllocFree(&'static ProcessRun, &'static Moment),
     Other(OtherSystem, &'static OtherMoment),
+    /// A UMDH log of AllocFree, and its place in the series.
+    Log(&'static ProcessRun, &'static Moment, usize),
 }
 
 impl Variant {
@@ -84,7 +87,9 @@ impl Variant {
     /// One line for help texts.
     pub const fn description(self) -> &'static str {
         match self {
-            Self::Series => "six dumps of one run of AllocFree.exe, whose stack trace database fills up",
+            Self::Series => {
+                "six dumps of one run of AllocFree.exe, whose stack trace database fills up, and a UMDH log with each"
+            }
             Self::CaseA => "one dump of another run, shortly after its start, at other addresses",
             Self::SevenX86 => "three dumps of AllocFree.exe on Windows 7 x86, with a 32-bit database",
             Self::TenX64 => "three dumps on Windows 10 x64, whose heap trace log grows by regions of 64 KiB",
@@ -98,18 +103,20 @@ impl Variant {
         }
     }
 
-    /// The dumps with the names of their files, in time order.
-    fn dumps(self) -> Vec<(String, DumpSource)> {
+    /// The dumps with the names of their files, in time order, then the logs.
+    fn files(self) -> Vec<(String, Source)> {
         let others = |name: &str, system, moments: &'static [OtherMoment]| {
-            (1..).zip(moments).map(|(n, m)| (format!("{name}-{n}.dmp"), DumpSource::Other(system, m))).collect()
+            (1..).zip(moments).map(|(n, m)| (format!("{name}-{n}.dmp"), Source::Other(system, m))).collect()
         };
         match self {
-            Self::Series => (1..)
-                .zip(&SERIES_MOMENTS)
-                .map(|(n, m)| (format!("allocfree-{n}.dmp"), DumpSource::AllocFree(&SERIES_RUN, m)))
-                .collect(),
+            Self::Series => {
+                let numbered = || (1_usize..).zip(&SERIES_MOMENTS);
+                let dumps = numbered().map(|(n, m)| (format!("allocfree-{n}.dmp"), Source::AllocFree(&SERIES_RUN, m)));
+                let logs = numbered().map(|(n, m)| (format!("allocfree-{n}.log"), Source::Log(&SERIES_RUN, m, n - 1)));
+                dumps.chain(logs).collect()
+            }
             Self::CaseA => {
-                vec![("allocfree-case-a.dmp".to_owned(), DumpSource::AllocFree(&CASE_A_RUN, &CASE_A_MOMENT))]
+                vec![("allocfree-case-a.dmp".to_owned(), Source::AllocFree(&CASE_A_RUN, &CASE_A_MOMENT))]
             }
             Self::SevenX86 => others("allocfree-x86", OtherSystem::SevenX86, &other_windows::SEVEN_X86_MOMENTS),
             Self::TenX64 => others("treereader-win10", OtherSystem::TenX64, &other_windows::TEN_X64_MOMENTS),
@@ -131,10 +138,11 @@ impl Variant {
 /// The truth about the heaps in the dumps of `variant`: for each dump in time order, its heaps in the order of the PEB's array.
 pub fn built_heaps(variant: Variant) -> Result<Vec<Vec<BuiltHeap>>, SampleError> {
     let heaps_of = |source| match source {
-        DumpSource::AllocFree(run, moment) => allocfree::built_heaps(run, moment),
-        DumpSource::Other(system, moment) => other_windows::built_heaps(system, moment),
+        Source::AllocFree(run, moment) => Some(allocfree::built_heaps(run, moment)),
+        Source::Other(system, moment) => Some(other_windows::built_heaps(system, moment)),
+        Source::Log(..) => None,
     };
-    variant.dumps().into_iter().map(|(_, source)| heaps_of(source)).collect()
+    variant.files().into_iter().filter_map(|(_, source)| heaps_of(source)).collect()
 }
 
 /// How to write the sample.
@@ -146,22 +154,32 @@ pub struct SampleOptions {
     pub size_bytes_per_dump: Option<u64>,
 }
 
-/// Writes the dumps into `folder`, which is created when it is not there, and returns their paths in time order.
+/// Writes dumps and logs into `folder`, which is created when it is not there, and returns their paths: the dumps in time
+/// order, then the logs.
 ///
-/// Each file appears under its name only when it is whole. One step of progress a dump; a cancel takes effect between dumps.
+/// Each file appears under its name only when it is whole. One step of progress a file; a cancel takes effect between files.
 pub fn write_sample(folder: &Path, options: &SampleOptions, progress: &Progress) -> Result<Vec<PathBuf>, SampleError> {
     fs::create_dir_all(folder).map_err(|source| SampleError::CreateFolder { path: folder.to_owned(), source })?;
-    let dumps = options.variant.dumps();
-    progress.start("Writing the sample", dumps.len() as u64);
-    let mut paths = Vec::with_capacity(dumps.len());
-    for (file_name, source) in dumps {
+    let files = options.variant.files();
+    progress.start("Writing the sample", files.len() as u64);
+    let mut paths = Vec::with_capacity(files.len());
+    for (file_name, source) in files {
         progress.check()?;
         let path = folder.join(file_name);
-        let file = match source {
-            DumpSource::AllocFree(run, moment) => allocfree::dump(run, moment, options.size_bytes_per_dump)?,
-            DumpSource::Other(system, moment) => other_windows::dump(system, moment, options.size_bytes_per_dump)?,
-        };
-        write_whole(&file, &path)?;
+        let write_dump = |file: &MinidumpFile| write_whole(&path, |partial| file.write_to(partial));
+        match source {
+            Source::AllocFree(run, moment) => write_dump(&allocfree::dump(run, moment, options.size_bytes_per_dump)?),
+            Source::Other(system, moment) => {
+                write_dump(&other_windows::dump(system, moment, options.size_bytes_per_dump)?)
+            }
+            Source::Log(run, moment, position) => {
+                let text = umdh_log::allocfree_log(run, moment, position).text();
+                write_whole(&path, |partial| {
+                    fs::write(partial, &text)
+                        .map_err(|source| SampleError::WriteFile { path: partial.to_owned(), source })
+                })
+            }
+        }?;
         paths.push(path);
         progress.tick(1)?;
     }
@@ -169,10 +187,11 @@ pub fn write_sample(folder: &Path, options: &SampleOptions, progress: &Progress)
 }
 
 /// Writes under another name in the same folder, then renames: whoever looks sees the whole file or none.
-fn write_whole(file: &MinidumpFile, path: &Path) -> Result<(), SampleError> {
+fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<(), SampleError>) -> Result<(), SampleError> {
     // Two programs may write the sample at once; whoever renames last wins, and both files are whole.
-    let partial = path.with_extension(format!("dmp.{}.partial", std::process::id()));
-    let written = file.write_to(&partial).and_then(|()| {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
+    let partial = path.with_extension(format!("{extension}.{}.partial", std::process::id()));
+    let written = write(&partial).and_then(|()| {
         fs::rename(&partial, path).map_err(|source| SampleError::RenameFile {
             from: partial.clone(),
             to: path.to_owned(),
@@ -198,13 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn the_series_has_six_whole_files_in_time_order() {
+    fn the_series_has_six_dumps_and_logs_in_time_order() {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("new folder");
         let paths = write_sample(&inner, &SampleOptions::default(), &Progress::default()).unwrap();
-        let names: Vec<_> = (1..=6).map(|number| format!("allocfree-{number}.dmp")).collect();
+        let names: Vec<_> =
+            (1..=6).flat_map(|number| [format!("allocfree-{number}.dmp"), format!("allocfree-{number}.log")]).collect();
         assert_eq!(file_names(&inner), names);
-        assert_eq!(paths.len(), 6);
+        assert_eq!(paths.len(), 12);
         let total: u64 = paths.iter().map(|path| fs::metadata(path).unwrap().len()).sum();
         assert!(total < 400 << 20);
     }

@@ -111,7 +111,7 @@ fn wrong_use_gives_code_2_and_a_reason() {
     let program = Program::new();
     program.write_dump("a.dmp", 1);
     for (arguments, reason) in [
-        (vec!["report"], "name the dumps or the folder that holds them"),
+        (vec!["report"], "name the dumps and UMDH logs, or the folder that holds them"),
         (vec!["report", "--colour", "a.dmp"], "--colour"),
         (vec!["report", "a.dmp", "--format", "xml"], "xml"),
         (vec!["report", "a.dmp", "--sample"], "cannot be used with"),
@@ -198,8 +198,8 @@ fn sample_writes_its_files_and_names_them() {
     let program = Program::new();
     let run = program.check(&["sample", "series"], 0, 0);
     let listed: Vec<&str> = run.stdout.lines().collect();
-    let expect: Vec<String> = (1..=6).map(|number| format!("series/allocfree-{number}.dmp")).collect();
-    assert_eq!(listed, expect);
+    let named = |extension: &str| (1..=6).map(move |n| format!("series/allocfree-{n}.{extension}")).collect::<Vec<_>>();
+    assert_eq!(listed, [named("dmp"), named("log")].concat());
     assert!(listed.iter().all(|path| program.folder().join(path).is_file()));
     let run = program.check(&["sample", "one", "--variant", "case-a", "--size", "64M"], 0, 0);
     let file = program.folder().join(run.stdout.trim_end());

@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use dumptrend::analysis::fuzz::{find_and_decode, open_and_walk};
+use dumptrend::analysis::fuzz::{find_and_decode, open_and_walk, read_as_log};
 use dumptrend::process::traces::{FoundBy, StoreKind, TraceStore};
 use proptest::prelude::*;
 
+use crate::support::build_umdh::umdh_seeds;
 use crate::support::seeds::seeds;
 use crate::support::shared::bytes_of;
 use crate::support::store_seeds::{ENTRY_COUNT, LAYOUTS, RECORD_COUNT, WITHOUT_HEADER, database_seeds, log_seeds};
@@ -18,8 +19,8 @@ const LARGEST_SEED_BYTES: usize = 20_000;
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 /// Each target with the seeds that its folder must hold.
-fn corpora() -> [(&'static str, Seeds); 3] {
-    [("dump", seeds()), ("indexed_database", database_seeds()), ("heap_log", log_seeds())]
+fn corpora() -> [(&'static str, Seeds); 4] {
+    [("dump", seeds()), ("indexed_database", database_seeds()), ("heap_log", log_seeds()), ("umdh", umdh_seeds())]
 }
 
 fn folder(target: &str) -> PathBuf {
@@ -49,6 +50,12 @@ fn every_store_is_survived() {
             assert!(stores.iter().any(|store| store.header.kind == kind), "no store in {}", path.display());
         }
     }
+}
+
+#[test]
+fn every_log_is_survived() {
+    let read: Vec<bool> = files("umdh").iter().map(|path| read_as_log(&bytes_of(path))).collect();
+    assert!(read.iter().filter(|is_log| **is_log).count() >= 12, "{} seeds", read.len());
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub fn wait(harness: &mut Window) {
     panic!("jobs are still running");
 }
 
-fn send(harness: &mut Window, command: Command) {
+pub fn send(harness: &mut Window, command: Command) {
     app(harness).send(command);
     wait(harness);
 }
@@ -127,13 +127,16 @@ fn every_tab_shows_something() {
             None if tab == Tab::Overview => {
                 harness.get_by_label("From dump 1 to dump 6");
             }
+            None if tab == Tab::Findings => {
+                harness.get_by_label("Copy all");
+            }
             None if tab == Tab::Symbols => {
                 harness.get_by_label("Symbol path");
             }
             None if tab == Tab::Threads => {
                 harness.get_by_label("Equal stacks");
             }
-            None if tab == Tab::Traces => {
+            None if matches!(tab, Tab::Traces | Tab::Umdh) => {
                 harness.get_by_label("With a frame");
             }
             None => {
@@ -504,7 +507,8 @@ fn the_threads_tab_shows_who_burns_the_cpu_and_what_it_does() {
     // From dump 2 to 3 the thread kept nearly one core busy, and its stack changed.
     harness.get_by_label("0.95 ≠");
     harness.get_by_label_contains("4 outer frames are the same");
-    harness.get_by_label_contains("(24.0 KB of 1.0 MB committed)");
+    harness.get_by_label_contains("above them ntdll!");
+    harness.get_by_label_contains("(2.7 KB in use, 0.2 % of it; 24.0 KB of 1.0 MB committed)");
     let kc = "Call Site\nntdll!RtlpStdLogCapturedStackTrace\nntdll!RtlStdLogStackTrace\n";
     assert_eq!(harness.query_all_by_label_contains(kc).count(), 2, "in two dumps, side by side");
     harness.get_by_label("k").click();
@@ -544,13 +548,23 @@ fn the_symbols_tab_says_what_was_tried_for_each_module() {
     wait(&mut harness);
     harness.run_steps(4);
     harness.get_by_label_contains(&format!("AllocFree.pdb: not in {}", place.display()));
+    // Servers that nobody named to this program are asked only with this box.
+    let is_on = |harness: &Window| {
+        harness.get_by_label("Download from the servers of _NT_SYMBOL_PATH").accesskit_node().toggled()
+    };
+    assert_eq!(is_on(&harness), Some(egui::accesskit::Toggled::False));
+    harness.get_by_label("Download from the servers of _NT_SYMBOL_PATH").click();
+    harness.run_steps(4);
+    wait(&mut harness);
+    harness.run_steps(4);
+    assert_eq!(is_on(&harness), Some(egui::accesskit::Toggled::True));
 }
 
 #[test]
 fn the_overview_tells_the_case_and_a_finding_leads_to_its_card_and_its_evidence() {
     let (mut harness, _folder) = sample_window();
     harness.get_by_label_contains(
-        "Found: Instrumentation Side Effect, Insufficient Memory (Stack Trace Database), Spiking Thread 53b8;",
+        "Found: Instrumentation Side Effect, Insufficient Memory (Stack Trace Database), Spiking Thread 53b8, Memory Fluctuation; ruled out",
     );
     harness.get_by_label_contains("20 stacks for 148,863 entries");
     harness.get_by_label("Spiking Thread 53b8").click();

@@ -10,6 +10,8 @@ mod fuzz_corpus;
 mod gui;
 #[cfg(feature = "gui-images")]
 mod gui_pictures;
+#[cfg(feature = "gui")]
+mod gui_umdh;
 mod heap;
 mod hostile_heaps;
 mod real;
@@ -23,3 +25,4 @@ mod support;
 mod symbols;
 mod traces;
 mod umdh;
+mod umdh_logs;

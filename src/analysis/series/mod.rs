@@ -18,3 +18,7 @@ pub mod thread_stacks;
 pub mod threads;
 pub mod traces;
 pub mod trend;
+pub mod umdh_group;
+pub mod umdh_join;
+pub mod umdh_names;
+pub mod umdh_shape;

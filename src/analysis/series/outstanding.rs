@@ -108,9 +108,7 @@ pub fn join_outstanding(
             if with_stack == 0 && totals.other_stacks.is_zero() {
                 found.not_kept.add(&in_use);
             }
-            for (trace, amount) in &totals.stacks {
-                by_trace.entry(*trace).or_default().add(amount);
-            }
+            totals.add_stacks_to(&mut by_trace);
         }
         for (number, (trace, amount)) in by_trace.iter().enumerate() {
             if number & 0xfff == 0 {

@@ -3,10 +3,14 @@
 mod allocations;
 mod claim_regions;
 pub mod heaps;
+pub mod pdb_frames;
 pub mod thread_stacks;
 pub mod trace_entries;
+mod trace_hints;
 
 use std::collections::BTreeMap;
+
+use trace_hints::trace_hints;
 
 use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::ids::{HeapIdx, ModuleIdx};
@@ -18,6 +22,7 @@ use crate::input::dump::Dump;
 use crate::input::dump::system::Architecture;
 use crate::input::image::debug::read_pdb_reference;
 use crate::input::image::read_headers;
+use crate::input::symbols::search::SymbolSearch;
 use crate::process::heap::extent::{HeapExtent, HeapPlace, read_extent};
 use crate::process::heap::head::HeapKind;
 use crate::process::heap::lists::LINK_BUDGET;
@@ -27,7 +32,7 @@ use crate::process::regions::map::{ModuleRange, map_from_memory_info, map_from_m
 use crate::process::regions::usage::Usage;
 use crate::process::threads::cpu_times::{CpuTimes, cpu_times};
 use crate::process::threads::teb::{Teb, read_teb, read_wow64_teb};
-use crate::process::traces::{Hints, StoreHeader, find_stores};
+use crate::process::traces::{StoreHeader, find_stores};
 
 use allocations::Allocations;
 
@@ -128,7 +133,15 @@ impl Snapshot {
 ///
 /// # Errors
 /// Only when cancelled.
-pub fn take_snapshot(mut dump: Dump, progress: &Progress) -> Result<Snapshot, Cancelled> {
+pub fn take_snapshot(dump: Dump, progress: &Progress) -> Result<Snapshot, Cancelled> {
+    take_snapshot_with(dump, &SymbolSearch::default(), progress)
+}
+
+/// The same; the trace stores are found by ntdll's variables where its PDB is in a place of `search` on this machine.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn take_snapshot_with(mut dump: Dump, search: &SymbolSearch, progress: &Progress) -> Result<Snapshot, Cancelled> {
     fill_in_pdb_references(&mut dump);
     let mut problems = dump.problems.clone();
     let (tebs, wow64) = read_tebs(&dump, progress)?;
@@ -136,7 +149,7 @@ pub fn take_snapshot(mut dump: Dump, progress: &Progress) -> Result<Snapshot, Ca
     let pebs = read_pebs(&dump, &tebs, &mut problems);
     let heaps = read_heaps(&dump, &pebs, &mut problems, progress)?;
     let allocations = Allocations::new(&dump);
-    let trace_stores = find_trace_stores(&dump, &allocations, &mut problems, progress)?;
+    let trace_stores = find_trace_stores(&dump, &allocations, search, &mut problems, progress)?;
     let claims = claim_regions::claim_regions(&allocations, &pebs, &tebs, &heaps, &trace_stores);
     progress.check()?;
     let modules: Vec<ModuleRange> = dump
@@ -269,29 +282,30 @@ fn unknown_uses(
     }
     // Every Windows process has a heap: an empty list is one that could not be read.
     let has_all_heaps = has_all_pebs && pebs.iter().all(Peb::has_whole_heap_list);
-    let is_unknown = |of: &dyn Fn(HeapKind) -> bool| {
-        !has_all_heaps || heaps.iter().any(|heap| of(heap.extent.kind) && !heap.extent.is_whole)
-    };
-    if is_unknown(&|kind| kind != HeapKind::PageHeap) {
+    // Behind a page heap stands a heap of the usual kind.
+    if !has_all_heaps || heaps.iter().any(|heap| !heap.extent.is_whole) {
         unknown.push(Usage::Heap);
     }
-    // What is no known heap may be one.
-    if is_unknown(&|kind| !matches!(kind, HeapKind::Nt | HeapKind::Segment)) {
+    // What is no known heap may be a page heap.
+    let may_be_page_heap = |kind: HeapKind| !matches!(kind, HeapKind::Nt | HeapKind::Segment);
+    if !has_all_heaps || heaps.iter().any(|heap| may_be_page_heap(heap.extent.kind) && !heap.extent.is_whole) {
         unknown.push(Usage::PageHeap);
     }
     unknown
 }
 
-/// Looks for the stores of the stack trace database in private read-write memory, by their structure.
+/// Looks for the stores of the stack trace database in private read-write memory, by ntdll's variables and by their
+/// structure.
 fn find_trace_stores(
     dump: &Dump,
     allocations: &Allocations,
+    search: &SymbolSearch,
     problems: &mut Problems,
     progress: &Progress,
 ) -> Result<Vec<StoreHeader>, Cancelled> {
     let modules: Vec<VaRange> = dump.modules.iter().flatten().map(|module| module.range()).collect();
     let candidates = allocations.private_read_write();
-    let found = find_stores(&dump.memory, &candidates, &modules, Hints::default(), progress)?;
+    let found = find_stores(&dump.memory, &candidates, &modules, trace_hints(dump, search, progress)?, progress)?;
     problems.extend(found.problems);
     Ok(found.stores)
 }

@@ -3,12 +3,14 @@
 mod coming;
 mod empty;
 mod findings;
+mod heaps;
 mod log;
 mod overview;
 mod regions;
 mod symbols;
 mod threads;
 mod traces;
+mod umdh;
 
 use eframe::egui::Ui;
 
@@ -21,11 +23,13 @@ use super::tab::Tab;
 #[derive(Default)]
 pub struct Views {
     findings: findings::FindingsState,
+    heaps: heaps::HeapsState,
     overview: overview::OverviewState,
     regions: regions::RegionsState,
     symbols: symbols::SymbolsState,
     threads: threads::ThreadsState,
     traces: traces::TracesState,
+    umdh: umdh::UmdhState,
     log: log::LogState,
 }
 
@@ -36,8 +40,11 @@ impl Views {
             (Tab::Log, _) => log::log_ui(ui, ctx, &mut self.log, messages),
             (_, Some(text)) => coming::coming_ui(ui, tab.title(), text),
             _ if ctx.session.is_empty() => empty::empty_ui(ui, ctx),
+            (Tab::Umdh, None) => umdh::umdh_ui(ui, ctx, &mut self.umdh),
+            _ if ctx.session.analysis.snapshots.is_empty() => umdh::without_dumps_ui(ui, ctx, tab.title()),
             (Tab::Regions, None) => regions::regions_ui(ui, ctx, &mut self.regions),
             (Tab::Findings, None) => findings::findings_ui(ui, ctx, &mut self.findings),
+            (Tab::Heaps, None) => heaps::heaps_ui(ui, ctx, &mut self.heaps),
             (Tab::Symbols, None) => symbols::symbols_ui(ui, ctx, &mut self.symbols),
             (Tab::Threads, None) => threads::threads_ui(ui, ctx, &mut self.threads),
             (Tab::Traces, None) => traces::traces_ui(ui, ctx, &mut self.traces),

@@ -219,15 +219,11 @@ mod tests {
     use super::*;
 
     fn rule(width: PointerWidth, encoding: Option<Encoding>) -> EntryRule {
-        let granule_bytes = width.bytes() * 2;
-        EntryRule {
-            width,
-            is_xp: false,
-            granule_bytes,
-            header_offset: granule_bytes - 8,
-            encoding,
-            captures_stacks: false,
-        }
+        let (granule_bytes, header_offset) = match width {
+            PointerWidth::Bits32 => (8, 0),
+            PointerWidth::Bits64 => (16, 8),
+        };
+        EntryRule { width, is_xp: false, granule_bytes, header_offset, encoding, captures_stacks: false }
     }
 
     /// Of Windows Internals, 7th edition, part 1: the header of an allocation of 7d0 bytes as `!heap -i` decodes it.
@@ -260,7 +256,7 @@ mod tests {
     #[test]
     fn a_large_rest_lies_at_the_end_of_the_block() {
         let mut block = vec![0; 0x200];
-        block[0x1f8..].copy_from_slice(&0x150_u64.to_le_bytes());
+        block.splice(0x1f8.., 0x150_u64.to_le_bytes());
         let part = rule(PointerWidth::Bits64, None).user_part(&block, 0x200, BUSY, UNUSED_ELSEWHERE).unwrap();
         assert_eq!(part.user_bytes, 0xb0);
     }

@@ -79,13 +79,19 @@ pub struct ModernFields {
 impl HeapLayout {
     /// Bytes of the unit in which blocks are counted, which is also the size of a header.
     pub const fn granule_bytes(&self) -> u64 {
-        self.width.bytes() * 2
+        match self.width {
+            PointerWidth::Bits32 => 8,
+            PointerWidth::Bits64 => 16,
+        }
     }
 
     /// From the start of a `_HEAP_ENTRY` to the 8 bytes that are its header; on x64 the first half belongs to the block
     /// before.
     pub const fn header_offset(&self) -> u64 {
-        self.granule_bytes() - 8
+        match self.width {
+            PointerWidth::Bits32 => 0,
+            PointerWidth::Bits64 => 8,
+        }
     }
 }
 
@@ -396,15 +402,25 @@ pub struct CountersLayout {
 }
 
 pub const fn counters_layout(width: PointerWidth) -> CountersLayout {
-    let step = width.bytes();
-    CountersLayout {
-        total_memory_reserved: 0,
-        total_memory_committed: step,
-        total_memory_large_ucr: step * 2,
-        total_size_in_virtual_blocks: step * 3,
-        total_segments: step * 4,
-        total_ucrs: step * 4 + 4,
-        lock_collisions: step * 4 + 0x14,
+    match width {
+        PointerWidth::Bits32 => CountersLayout {
+            total_memory_reserved: 0,
+            total_memory_committed: 0x4,
+            total_memory_large_ucr: 0x8,
+            total_size_in_virtual_blocks: 0xc,
+            total_segments: 0x10,
+            total_ucrs: 0x14,
+            lock_collisions: 0x24,
+        },
+        PointerWidth::Bits64 => CountersLayout {
+            total_memory_reserved: 0,
+            total_memory_committed: 0x8,
+            total_memory_large_ucr: 0x10,
+            total_size_in_virtual_blocks: 0x18,
+            total_segments: 0x20,
+            total_ucrs: 0x24,
+            lock_collisions: 0x34,
+        },
     }
 }
 

@@ -117,6 +117,11 @@ impl BlockTotals {
         })
     }
 
+    /// Adds what each stack has here to what it has in other heaps.
+    pub fn add_stacks_to(&self, sums: &mut BTreeMap<Trace, Amount>) {
+        self.stacks.iter().for_each(|(trace, amount)| sums.entry(*trace).or_default().add(amount));
+    }
+
     /// Whether every block was read, and nothing contradicts itself.
     pub const fn is_undamaged(&self) -> bool {
         self.bad_header_count == 0 && self.broken_chain_count == 0 && self.lost_bytes == 0

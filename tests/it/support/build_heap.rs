@@ -29,6 +29,13 @@ impl ReadMemory for BuiltMemory {
         let rest = usize::try_from(va.0 - start).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
         rest.get(..usize::try_from(length).unwrap_or(usize::MAX)).unwrap_or(rest)
     }
+
+    fn next_at(&self, va: Va) -> Option<Va> {
+        if !self.bytes_at(va, 1).is_empty() {
+            return Some(va);
+        }
+        self.pieces.range(va.0..).find(|(_, bytes)| !bytes.is_empty()).map(|(start, _)| Va(*start))
+    }
 }
 
 impl BuiltMemory {

@@ -7,6 +7,7 @@ pub mod build_dump;
 pub mod build_heap;
 pub mod build_log;
 pub mod build_process;
+pub mod build_umdh;
 pub mod build_wow64;
 pub mod code_image;
 pub mod process_image;

@@ -14,7 +14,7 @@ use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
 use crate::gui::widgets::table::{Bar, TableOptions, TableState, model_key, table_ui};
 use crate::present::table::TableModel;
-use crate::present::thread_matrix::{FIRST_SORT, ThreadMarks, ThreadMatrix};
+use crate::present::thread_matrix::{FIRST_SORT, ThreadMarks, ThreadMatrix, over_dumps_text};
 use crate::present::traces::leading::Naming;
 use crate::present::value::StackMark;
 
@@ -132,6 +132,6 @@ fn marks_of(
         stacks: (from..=to).map(mark).collect(),
         doing: doing.map(|doing| doing.text()),
         is_suspicious: doing.is_some_and(|doing| doing.is_suspicious()),
-        common_frame_count: threads.common_outer_frame_count(history),
+        over_dumps: threads.common_and_varying(history).map(|stacks| over_dumps_text(&stacks, &naming.symbols)),
     }
 }
