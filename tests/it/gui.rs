@@ -133,7 +133,7 @@ fn every_tab_shows_something() {
                 harness.get_by_label("With a frame");
             }
             Tab::Findings => {
-                harness.get_by_label_contains("found, ");
+                harness.get_by_label("Copy all");
             }
             Tab::Regions | Tab::Heaps | Tab::Log => {
                 harness.get_by_label("Filter");
@@ -560,7 +560,7 @@ fn the_symbols_tab_says_what_was_tried_for_each_module() {
 fn the_overview_tells_the_case_and_a_finding_leads_to_its_card_and_its_evidence() {
     let (mut harness, _folder) = sample_window();
     harness.get_by_label_contains(
-        "Found: Instrumentation Side Effect, Insufficient Memory (Stack Trace Database), Spiking Thread 53b8;",
+        "Found: Instrumentation Side Effect, Insufficient Memory (Stack Trace Database), Spiking Thread 53b8, Memory Fluctuation; ruled out",
     );
     harness.get_by_label_contains("20 stacks for 148,863 entries");
     harness.get_by_label("Spiking Thread 53b8").click();

@@ -26,6 +26,8 @@ pub struct SeriesFacts {
     pub stacks_in_use: Option<Vec<StackInUse>>,
     /// Curves of allocation stacks from other sources than dumps: UMDH logs beside them.
     pub logged_curves: Vec<LoggedCurve>,
+    /// There are logs, and they are not read yet.
+    pub are_logs_pending: bool,
     pub threads: Vec<ThreadFacts>,
     pub are_stacks_unwound: bool,
     pub handles: SeriesHandles,

@@ -21,6 +21,8 @@ pub const FLUCTUATION_NET_SHARE: f64 = 0.3;
 pub const FLUCTUATION_TURNS: usize = 2;
 /// Ups and downs of less than this are the heap's own commit and decommit steps.
 pub const LEAST_FLUCTUATION_BYTES: u64 = 64 << 10;
+/// Logs count requested bytes exactly, of one stack; less than this is a block or two.
+pub const LEAST_LOGGED_FLUCTUATION_BYTES: u64 = 1 << 10;
 /// A first dump smaller than this share of the last is a baseline: it was taken before the growth.
 pub const BASELINE_SHARE: f64 = 0.25;
 /// Stacks that are named one by one; the others are counted.

@@ -11,7 +11,7 @@ use dumptrend::analysis::diagnosis::pattern::PatternId::{
 };
 use dumptrend::analysis::diagnosis::{Confidence, Finding, Verdict};
 use dumptrend::analysis::run::{
-    Downloads, decode_heaps, decode_traces, diagnose, join_blocks_and_stacks, load_symbols, symbol_search,
+    Downloads, decode_heaps, decode_traces, diagnose, join_blocks_and_stacks, load_symbols, read_logs, symbol_search,
     unwind_threads,
 };
 use dumptrend::base::addr::Va;
@@ -27,7 +27,8 @@ fn all_stages(opened: &Analysis) -> Arc<Analysis> {
     let progress = Progress::default();
     let decoded = decode_heaps(&decode_traces(opened, &progress).expect("traces"), &progress).expect("heaps");
     let joined = join_blocks_and_stacks(&decoded, &progress).expect("blocks");
-    let unwound = unwind_threads(&joined, &progress).expect("stacks");
+    let logged = read_logs(&joined, &progress).expect("logs");
+    let unwound = unwind_threads(&logged, &progress).expect("stacks");
     let named = load_symbols(&unwound, &symbol_search(Vec::new(), Downloads::NotYet), &progress).expect("names");
     Arc::new(diagnose(&named, &progress).expect("nobody cancels"))
 }
@@ -67,11 +68,11 @@ fn numbers(finding: &Finding) -> Vec<Number> {
 #[test]
 fn the_case_gives_its_verdicts_with_its_numbers() {
     let analysis = all_stages(&sample_series().analysis);
-    let found = [InstrumentationSideEffect, InsufficientMemoryStackTraceDatabase, SpikingThread];
+    // The last one in the UMDH logs: the heaps of the dumps stand still.
+    let found = [InstrumentationSideEffect, InsufficientMemoryStackTraceDatabase, SpikingThread, MemoryFluctuation];
     let ruled_out = [
         MemoryLeakProcessHeap,
         MemoryLeakRegions,
-        MemoryFluctuation,
         DistributedSpike,
         HandleLeak,
         ThreadGrowth,
@@ -82,8 +83,8 @@ fn the_case_gives_its_verdicts_with_its_numbers() {
     ];
     check(&analysis, &found, &ruled_out);
     let all = all_findings(&analysis);
-    for pattern in found {
-        assert_eq!(finding(&all, pattern).confidence(), Some(Confidence::Certain));
+    for pattern in &found[..3] {
+        assert_eq!(finding(&all, *pattern).confidence(), Some(Confidence::Certain));
     }
 
     let side_effect = finding(&all, InstrumentationSideEffect);

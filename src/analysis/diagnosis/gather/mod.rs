@@ -1,5 +1,6 @@
 //! Takes the facts that patterns judge from an analysis. No judgement here.
 
+mod logs;
 mod memory;
 mod threads;
 
@@ -46,8 +47,8 @@ pub fn gather(analysis: &Analysis, dumps: &[DumpIdx]) -> SeriesFacts {
         heaps: heap_facts(&chosen),
         traces: trace_facts(&chosen),
         stacks_in_use: stacks_in_use(&chosen),
-        // UMDH logs beside the dumps come in here, each stack's bytes as one curve.
-        logged_curves: Vec::new(),
+        logged_curves: logs::logged_curves(&chosen),
+        are_logs_pending: analysis.logs_of(group).is_some() && analysis.umdh.is_none(),
         threads: threads::thread_facts(&chosen),
         are_stacks_unwound: analysis.thread_stacks_of(group).is_some(),
         handles: handle_histories(&chosen.snapshots),

@@ -8,7 +8,7 @@ use super::super::facts::SeriesFacts;
 use super::super::pattern::PatternId;
 use super::super::thresholds::{
     BASELINE_SHARE, FLUCTUATION_NET_SHARE, FLUCTUATION_TURNS, LEAST_DUMPS_FOR_A_DIRECTION, LEAST_FLUCTUATION_BYTES,
-    MOST_NAMED,
+    LEAST_LOGGED_FLUCTUATION_BYTES, MOST_NAMED,
 };
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, plural};
@@ -23,7 +23,8 @@ struct Curve {
     name: String,
     values: Values,
     place: Option<Place>,
-    points: &'static str,
+    /// From UMDH logs, else from dumps.
+    is_logged: bool,
 }
 
 fn judge(facts: &SeriesFacts) -> Finding {
@@ -41,19 +42,23 @@ fn judge(facts: &SeriesFacts) -> Finding {
         return Finding::new(ID, Verdict::Undecided, text)
             .next(NextDumpKind::Series, "whether what is allocated goes up and down");
     }
-    let mut fluctuating: Vec<&Curve> = judged.iter().copied().filter(|curve| fluctuates(&curve.values)).collect();
+    let mut fluctuating: Vec<&Curve> = judged.iter().copied().filter(|curve| fluctuates(curve)).collect();
     fluctuating.sort_by_key(|curve| std::cmp::Reverse(curve.values.peak_to_peak()));
+    if fluctuating.is_empty() && facts.are_logs_pending {
+        return Finding::new(ID, Verdict::Undecided, "UMDH logs are still being read");
+    }
     if fluctuating.is_empty() {
         return steady(facts, &judged);
     }
-    let has_baseline = has_baseline(facts);
+    let has_baseline = has_baseline(&fluctuating);
     let evidence = fluctuating.iter().take(MOST_NAMED).map(|curve| line(curve, Strength::Supports));
     let baseline = Evidence::new(
         if has_baseline { Strength::Against } else { Strength::Background },
         if has_baseline {
-            "the first dump is a baseline: it has less than a quarter of what the last one has".to_owned()
+            "the first point is a baseline: these have less than a quarter there of what they have in the last"
+                .to_owned()
         } else {
-            "there is no baseline: the first dump has more than a quarter of what the last one has".to_owned()
+            "there is no baseline: these have as much at the first point as later, or nearly".to_owned()
         },
     );
     let baseline = baseline.at(Place::Dump(facts.dump(0)));
@@ -74,9 +79,11 @@ fn judge(facts: &SeriesFacts) -> Finding {
 }
 
 /// Net against peak to peak, or turns; the size of the swing must be worth a word.
-fn fluctuates(values: &Values) -> bool {
+fn fluctuates(curve: &Curve) -> bool {
+    let values = &curve.values;
     let swing = values.peak_to_peak();
-    let is_swing = swing >= LEAST_FLUCTUATION_BYTES && swing as f64 >= 0.05 * values.most().unwrap_or(0) as f64;
+    let least = if curve.is_logged { LEAST_LOGGED_FLUCTUATION_BYTES } else { LEAST_FLUCTUATION_BYTES };
+    let is_swing = swing >= least && swing as f64 >= 0.05 * values.most().unwrap_or(0) as f64;
     let known: Vec<u64> = values.0.iter().flatten().copied().collect();
     let (Some(first), Some(last)) = (known.first(), known.last()) else { return false };
     let net_share = first.abs_diff(*last) as f64 / swing.max(1) as f64;
@@ -95,27 +102,29 @@ fn curves(facts: &SeriesFacts) -> Vec<Curve> {
             name: format!("memory {what} heap {}", heap.base.windbg(heap.width)),
             values: values.clone(),
             place: Some(Place::Heap { dump: last, base: heap.base }),
-            points: "dumps",
+            is_logged: false,
         }
     });
     let stacks = facts.stacks_in_use.iter().flatten().map(|stack| Curve {
         name: format!("blocks of {}", stack.name),
         values: stack.user_bytes.clone(),
         place: Some(Place::TraceStack { dump: last, stack: stack.stack }),
-        points: "dumps",
+        is_logged: false,
     });
     let logged = facts.logged_curves.iter().map(|curve| Curve {
         name: format!("allocations of {}", curve.name),
         values: Values(curve.bytes.iter().copied().map(Some).collect()),
         place: None,
-        points: "UMDH logs",
+        is_logged: true,
     });
     heaps.chain(stacks).chain(logged).collect()
 }
 
-fn has_baseline(facts: &SeriesFacts) -> bool {
-    let (first, last) = (facts.memory.private.first(), facts.memory.private.last());
-    first.zip(last).is_some_and(|(first, last)| (first as f64) < BASELINE_SHARE * last as f64)
+/// Whether the first point was taken before these rose.
+fn has_baseline(fluctuating: &[&Curve]) -> bool {
+    let sum =
+        |end: fn(&Values) -> Option<u64>| -> u64 { fluctuating.iter().filter_map(|curve| end(&curve.values)).sum() };
+    (sum(Values::first) as f64) < BASELINE_SHARE * sum(Values::last) as f64
 }
 
 fn amounts(values: &Values) -> String {
@@ -125,8 +134,9 @@ fn amounts(values: &Values) -> String {
 
 fn line(curve: &Curve, strength: Strength) -> Evidence {
     let known = curve.values.0.iter().flatten().count();
+    let points = if curve.is_logged { "UMDH logs" } else { "dumps" };
     let turns = plural(curve.values.turn_count(), "turn", "turns");
-    let text = format!("{}: {}, {turns} over {known} {}", curve.name, amounts(&curve.values), curve.points);
+    let text = format!("{}: {}, {turns} over {known} {points}", curve.name, amounts(&curve.values));
     let evidence = Evidence::new(strength, text).number(Number::Bytes(curve.values.peak_to_peak()));
     match curve.place {
         Some(place) => evidence.at(place),
