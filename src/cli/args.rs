@@ -82,6 +82,7 @@ pub struct SymbolArguments {
 pub enum Format {
     Text,
     Json,
+    Html,
     Csv,
 }
 

@@ -27,6 +27,7 @@ use crate::present::dps::{dps, dps_text, pointer_values};
 use crate::present::stacks::thread_text;
 use crate::report::csv::csv_report;
 use crate::report::file::{WriteError, write_whole, write_whole_with};
+use crate::report::html::html_report;
 use crate::report::json::json_report;
 use crate::report::text::text_report;
 use crate::report::umdh::{Written, write_umdh};
@@ -191,6 +192,7 @@ fn render(
     match arguments.format {
         Format::Text => Ok(text_report(analysis, baseline)),
         Format::Json => Ok(json_report(analysis, baseline)?),
+        Format::Html => Ok(html_report(analysis, baseline)),
         Format::Csv => Ok(csv_report(analysis, arguments.table.unwrap_or(args::Table::Uses).into(), baseline)),
     }
 }

@@ -23,6 +23,7 @@ pub mod symbols;
 pub mod table;
 pub mod thread_groups;
 pub mod thread_matrix;
+pub mod thread_matrix_rows;
 pub mod threads;
 pub mod traces;
 pub mod umdh;

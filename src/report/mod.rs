@@ -2,6 +2,7 @@
 
 pub mod csv;
 pub mod file;
+pub mod html;
 pub mod json;
 mod json_findings;
 mod json_heaps;

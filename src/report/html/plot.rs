@@ -54,8 +54,7 @@ pub(super) fn series_plot_svg(plot: &SeriesPlot) -> String {
     }
     let mut below = vec![0_u64; known.len()];
     for layer in plot.layers.iter().rev() {
-        let top: Vec<u64> =
-            below.iter().zip(&known).map(|(low, at)| low.saturating_add(value(layer, *at))).collect();
+        let top: Vec<u64> = below.iter().zip(&known).map(|(low, at)| low.saturating_add(value(layer, *at))).collect();
         let spread = |values: &[u64]| if is_block { [values, values].concat() } else { values.to_vec() };
         svg.push_str(&area(&x, &spread(&top), &spread(&below), &to_x, &to_y, layer.part));
         below = top;
@@ -65,8 +64,11 @@ pub(super) fn series_plot_svg(plot: &SeriesPlot) -> String {
         let Some(position) = plot.x.get(*at) else { continue };
         let x = if is_block { (LEFT + WIDTH - RIGHT) / 2.0 } else { to_x(*position) };
         if x - last_label >= 70.0 {
+            // A label in the middle of the last mark would leave the picture.
+            let anchor = if x > WIDTH - RIGHT - 30.0 { "end" } else { "middle" };
+            let x = if anchor == "end" { WIDTH - 2.0 } else { x };
             svg.push_str(&format!(
-                "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n",
+                "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>\n",
                 HEIGHT - 10.0,
                 escaped(&plot.x_text(*position))
             ));

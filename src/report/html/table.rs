@@ -25,11 +25,7 @@ pub(super) fn table(model: &dyn TableModel, rows: &[usize], most: usize) -> Stri
     for index in &shown {
         let Some(column) = columns.get(*index) else { continue };
         let class = if column.align == Align::Right { " class=\"n\"" } else { "" };
-        html.push_str(&format!(
-            "<th{class} title=\"{}\">{}</th>",
-            escaped(column.hint),
-            escaped(&model.title(*index))
-        ));
+        html.push_str(&format!("<th{class} title=\"{}\">{}</th>", escaped(column.hint), escaped(&model.title(*index))));
     }
     html.push_str("</tr></thead>\n<tbody>\n");
     for row in shown_rows {
@@ -93,10 +89,8 @@ fn sparkline(points: &[Option<u64>]) -> String {
             }
         }
     }
-    let texts: Vec<String> = points
-        .iter()
-        .map(|point| point.map_or_else(|| "–".to_owned(), crate::base::units::grouped))
-        .collect();
+    let texts: Vec<String> =
+        points.iter().map(|point| point.map_or_else(|| "–".to_owned(), crate::base::units::grouped)).collect();
     format!(
         "<svg class=\"spark\" viewBox=\"-2 0 76 {HEIGHT}\" width=\"76\" height=\"{HEIGHT}\" role=\"img\">\
          <title>{}</title><path d=\"{path}\"/></svg>",

@@ -4,19 +4,14 @@ use std::sync::Arc;
 
 use eframe::egui::{Frame, Margin, Panel, Ui};
 
-use crate::analysis::series::thread_doing::thread_doing;
-use crate::analysis::series::thread_stacks::{SeriesThreadStacks, StackChange};
-use crate::analysis::series::threads::{ThreadHistory, thread_histories};
-use crate::analysis::snapshot::Snapshot;
 use crate::base::time::UtcTime;
 use crate::gui::background::Background;
 use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
 use crate::gui::widgets::table::{Bar, TableOptions, TableState, model_key, table_ui};
 use crate::present::table::TableModel;
-use crate::present::thread_matrix::{FIRST_SORT, ThreadMarks, ThreadMatrix, over_dumps_text};
-use crate::present::traces::leading::Naming;
-use crate::present::value::StackMark;
+use crate::present::thread_matrix::{FIRST_SORT, ThreadMatrix};
+use crate::present::thread_matrix_rows::thread_matrix;
 
 use super::{Shown, ThreadsState, stacks};
 
@@ -85,53 +80,8 @@ fn build(ui: &Ui, ctx: &ViewCtx<'_>, state: &mut ThreadsState, shown: &Shown) ->
     let dumps = shown.interval.dumps.clone();
     let (threads, naming) = (shown.threads.clone(), shown.naming.clone());
     let made = state.matrix.built.get_current(ui.ctx(), &key, move |_| {
-        let all: Vec<Arc<Snapshot>> =
-            dumps.iter().filter_map(|dump| analysis.snapshot(*dump).map(Arc::clone)).collect();
-        // Over the whole series, so that a thread that is older than the interval is known to be.
-        let histories = thread_histories(&all);
-        let marks = histories.iter().map(|history| marks_of(history, from, to, &all, threads.as_deref(), &naming));
-        let marks = marks.collect();
-        let snapshots = all.get(from..=to).unwrap_or_default().to_vec();
-        let cut = histories.into_iter().map(|history| cut_to(history, from, to)).collect();
-        let dumps = dumps.get(from..=to).unwrap_or_default().to_vec();
-        Ok(Arc::new(ThreadMatrix::new(snapshots, dumps, Arc::clone(&naming.symbols), cut, marks)))
+        let symbols = Arc::clone(&naming.symbols);
+        Ok(Arc::new(thread_matrix(&analysis, &dumps, (from, to), threads.as_deref(), symbols)))
     });
     made.map(Arc::clone)
-}
-
-fn cut_to(history: ThreadHistory, from: usize, to: usize) -> ThreadHistory {
-    ThreadHistory {
-        positions: history.positions.get(from..=to).unwrap_or_default().to_vec(),
-        cpu_per_interval: history.cpu_per_interval.get(from..to).unwrap_or_default().to_vec(),
-        ..history
-    }
-}
-
-fn marks_of(
-    history: &ThreadHistory,
-    from: usize,
-    to: usize,
-    snapshots: &[Arc<Snapshot>],
-    threads: Option<&SeriesThreadStacks>,
-    naming: &Naming,
-) -> ThreadMarks {
-    let Some(threads) = threads else { return ThreadMarks::default() };
-    let mark = |dump: usize| match threads.change(history, dump) {
-        None => StackMark::Unknown,
-        Some(StackChange::Same) => StackMark::Same,
-        Some(StackChange::Changed) => StackMark::Changed,
-        Some(StackChange::New) => StackMark::New,
-    };
-    let newest = (from..=to).rev().find_map(|dump| {
-        let thread = history.positions.get(dump).copied().flatten()?;
-        snapshots.get(dump)?;
-        threads.stacks(dump, thread)
-    });
-    let doing = newest.and_then(|stacks| thread_doing(stacks, &naming.symbols));
-    ThreadMarks {
-        stacks: (from..=to).map(mark).collect(),
-        doing: doing.map(|doing| doing.text()),
-        is_suspicious: doing.is_some_and(|doing| doing.is_suspicious()),
-        over_dumps: threads.common_and_varying(history).map(|stacks| over_dumps_text(&stacks, &naming.symbols)),
-    }
 }
