@@ -116,7 +116,13 @@ fn read_with_dd(path: &Path) {
 /// Opens the dump, follows the heap's lists, and adds up all its blocks. How many they are.
 fn decode(path: &Path) -> u64 {
     let dump = dump::open(path).expect("the dump opens");
-    let place = HeapPlace { base: HEAP, width: PointerWidth::Bits64, position: Some(0), os_build: Some(19045) };
+    let place = HeapPlace {
+        base: HEAP,
+        width: PointerWidth::Bits64,
+        position: Some(0),
+        os_build: Some(19045),
+        pdb_layout: None,
+    };
     let mut problems = Problems::default();
     let extent = read_extent(&dump.memory, place, &mut LINK_BUDGET.clone(), &mut problems);
     let heap = decode_heap(&dump.memory, &extent, HeapHints::default(), &Progress::default()).expect("nobody cancels");

@@ -457,7 +457,7 @@ fn store(store: &TraceStore) -> Store {
         },
         base: store.header.base.to_string(),
         layout: layout_text(store),
-        proof: "facts",
+        proof: if store.header.is_layout_from_pdb { "pdb" } else { "facts" },
         reserved_bytes: health.reserved_bytes,
         committed_bytes: store.committed_bytes,
         fill_percent: health.fill_percent,

@@ -25,7 +25,7 @@ use dumptrend::process::heap::{DecodedHeap, HeapHints, decode_heap, visit_blocks
 /// One heap of a memory, with what was wrong with its lists.
 fn extent_of(memory: &dyn ReadMemory, base: Va, width: PointerWidth) -> (HeapExtent, Problems) {
     let mut problems = Problems::default();
-    let place = HeapPlace { base, width, position: None, os_build: None };
+    let place = HeapPlace { base, width, position: None, os_build: None, pdb_layout: None };
     let extent = read_extent(memory, place, &mut LINK_BUDGET.clone(), &mut problems);
     (extent, problems)
 }

@@ -27,6 +27,7 @@ pub fn walk_heap(data: &[u8]) -> Option<(HeapExtent, DecodedHeap)> {
         width: if first & 1 == 1 { PointerWidth::Bits64 } else { PointerWidth::Bits32 },
         position: usize::from(first >> 1).checked_sub(1),
         os_build: Some(u32::from(bytes::u16_at(data, 5)?)).filter(|build| *build > 0),
+        pdb_layout: None,
     };
     let image = ProcessImage::read(bytes::available_at(data, HEAD_BYTES, data.len() as u64));
     let mut problems = Problems::default();

@@ -40,7 +40,7 @@ impl DumpHeaps {
 pub fn decode_heaps(snapshot: &Snapshot, progress: &Progress) -> Result<DumpHeaps, Cancelled> {
     let mut heaps = Vec::with_capacity(snapshot.heaps.len());
     for heap in &snapshot.heaps {
-        heaps.push(decode_heap(&snapshot.dump.memory, &heap.extent, hints(heap), progress)?);
+        heaps.push(decode_heap(&snapshot.dump.memory, &heap.extent, hints(snapshot, heap), progress)?);
     }
     let mut lfh_keys: Vec<LfhKey> = Vec::new();
     for (heap, decoded) in snapshot.heaps.iter().zip(&heaps) {
@@ -63,11 +63,11 @@ pub fn visit_heap<S: BlockSink>(
     new_sink: impl Fn() -> S + Sync + Send,
     progress: &Progress,
 ) -> Result<Vec<S>, Cancelled> {
-    visit_blocks(&snapshot.dump.memory, &heap.extent, hints(heap), new_sink, progress)
+    visit_blocks(&snapshot.dump.memory, &heap.extent, hints(snapshot, heap), new_sink, progress)
 }
 
-const fn hints(heap: &ProcessHeap) -> HeapHints {
-    HeapHints { os_build: heap.os_build, lfh_key: None }
+fn hints(snapshot: &Snapshot, heap: &ProcessHeap) -> HeapHints {
+    HeapHints { os_build: heap.os_build, lfh_key: snapshot.ntdll.lfh_key(heap.extent.width) }
 }
 
 /// Situation: on x64 blocks show the low half of the key only, and WinDbg prints all of it. Handled: the key is a variable of
@@ -77,6 +77,9 @@ fn full_key(snapshot: &Snapshot, width: PointerWidth, low: u32) -> Option<u64> {
     const WRITABLE: u32 = 0x4 | 0x8 | 0x40 | 0x80;
     if width == PointerWidth::Bits32 {
         return Some(u64::from(low));
+    }
+    if let Some(key) = snapshot.ntdll.lfh_key(width) {
+        return Some(key);
     }
     let ntdll = ntdll_range(snapshot, width)?;
     let pages = snapshot.address_space.regions.iter().filter(|region| {

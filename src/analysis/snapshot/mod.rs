@@ -3,14 +3,14 @@
 mod allocations;
 mod claim_regions;
 pub mod heaps;
+pub mod ntdll_facts;
 pub mod pdb_frames;
 pub mod thread_stacks;
 pub mod trace_entries;
-mod trace_hints;
 
 use std::collections::BTreeMap;
 
-use trace_hints::trace_hints;
+use ntdll_facts::{NtdllFacts, read_ntdll_facts};
 
 use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::ids::{HeapIdx, ModuleIdx};
@@ -32,7 +32,7 @@ use crate::process::regions::map::{ModuleRange, map_from_memory_info, map_from_m
 use crate::process::regions::usage::Usage;
 use crate::process::threads::cpu_times::{CpuTimes, cpu_times};
 use crate::process::threads::teb::{Teb, read_teb, read_wow64_teb};
-use crate::process::traces::{StoreHeader, find_stores};
+use crate::process::traces::{Hints, StoreHeader, find_stores};
 
 use allocations::Allocations;
 
@@ -52,6 +52,8 @@ pub struct Snapshot {
     /// Stores of the stack trace database, found and not decoded.
     pub trace_stores: Vec<StoreHeader>,
     pub address_space: AddressSpace,
+    /// What ntdll's PDB tells, where it was at hand when the dump was opened.
+    pub ntdll: NtdllFacts,
     pub problems: Problems,
     thread_positions: BTreeMap<u32, usize>,
 }
@@ -147,9 +149,10 @@ pub fn take_snapshot_with(mut dump: Dump, search: &SymbolSearch, progress: &Prog
     let (tebs, wow64) = read_tebs(&dump, progress)?;
     let is_wow64 = wow64 == Some(true);
     let pebs = read_pebs(&dump, &tebs, &mut problems);
-    let heaps = read_heaps(&dump, &pebs, &mut problems, progress)?;
+    let ntdll = read_ntdll_facts(&dump, search, progress)?;
+    let heaps = read_heaps(&dump, &pebs, &ntdll, &mut problems, progress)?;
     let allocations = Allocations::new(&dump);
-    let trace_stores = find_trace_stores(&dump, &allocations, search, &mut problems, progress)?;
+    let trace_stores = find_trace_stores(&dump, &allocations, ntdll.hints, &mut problems, progress)?;
     let claims = claim_regions::claim_regions(&allocations, &pebs, &tebs, &heaps, &trace_stores);
     progress.check()?;
     let modules: Vec<ModuleRange> = dump
@@ -182,6 +185,7 @@ pub fn take_snapshot_with(mut dump: Dump, search: &SymbolSearch, progress: &Prog
         heaps,
         trace_stores,
         address_space,
+        ntdll,
         problems,
         dump,
     })
@@ -299,13 +303,13 @@ fn unknown_uses(
 fn find_trace_stores(
     dump: &Dump,
     allocations: &Allocations,
-    search: &SymbolSearch,
+    hints: Hints,
     problems: &mut Problems,
     progress: &Progress,
 ) -> Result<Vec<StoreHeader>, Cancelled> {
     let modules: Vec<VaRange> = dump.modules.iter().flatten().map(|module| module.range()).collect();
     let candidates = allocations.private_read_write();
-    let found = find_stores(&dump.memory, &candidates, &modules, trace_hints(dump, search, progress)?, progress)?;
+    let found = find_stores(&dump.memory, &candidates, &modules, hints, progress)?;
     problems.extend(found.problems);
     Ok(found.stores)
 }
@@ -313,16 +317,18 @@ fn find_trace_stores(
 fn read_heaps(
     dump: &Dump,
     pebs: &[Peb],
+    ntdll: &NtdllFacts,
     problems: &mut Problems,
     progress: &Progress,
 ) -> Result<Vec<ProcessHeap>, Cancelled> {
     let mut heaps = Vec::new();
     let mut link_budget = LINK_BUDGET;
     for peb in pebs {
+        let pdb_layout = ntdll.of(peb.width).and_then(|of_width| of_width.heap_layout);
         for (index, base) in peb.heaps.iter().enumerate() {
             progress.check()?;
             let os_build = (peb.os_build != 0).then_some(u32::from(peb.os_build));
-            let place = HeapPlace { base: *base, width: peb.width, position: Some(index), os_build };
+            let place = HeapPlace { base: *base, width: peb.width, position: Some(index), os_build, pdb_layout };
             let extent = read_extent(&dump.memory, place, &mut link_budget, problems);
             let behind = extent.normal_heap;
             heaps.push(ProcessHeap { index: HeapIdx(index), extent, os_build, is_listed: true });

@@ -4,6 +4,7 @@
 //! Files are only read. What is written are the folder of transcoded PDBs and, where the user lets servers be asked, the
 //! stores that their files belong in.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use super::names::{ModuleNames, NameKind, NamesBuilder};
 use super::pdb::{PdbNames, read_pdb};
 use super::pdb_id::PdbId;
 use super::search::{SymbolSearch, Target, is_compressed};
+use super::struct_layout::{TypeLayout, read_type_layouts};
 use super::symbol_path::Place;
 use super::tried::Tried;
 use super::{Attempt, ModuleSymbols, Outcome, SymbolQuality, SymbolTable, module_name};
@@ -110,6 +112,31 @@ pub fn pdb_symbols(
     let mut attempts = Vec::new();
     let found = find_pdb(&target, id, &search.places_for(module), search, &mut attempts, progress)?;
     Ok(found.map(|found| found.symbols_of(module, attempts)))
+}
+
+/// Layouts of types from the PDB of a module, where one of the places of `search` on this machine has it. Types that it does
+/// not have are left out.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn pdb_types(
+    module: &ModuleRecord,
+    search: &SymbolSearch,
+    names: &[&str],
+    progress: &Progress,
+) -> Result<BTreeMap<String, TypeLayout>, Cancelled> {
+    let Some((target, id)) = Target::pdb(module) else { return Ok(BTreeMap::new()) };
+    for path in search.places_for(module).iter().flat_map(|place| target.files_in(place)) {
+        progress.check()?;
+        if !path.is_file() {
+            continue;
+        }
+        let Ok(bytes) = open(&path) else { continue };
+        if let Ok(layouts) = read_type_layouts(&bytes, id, names, progress)? {
+            return Ok(layouts);
+        }
+    }
+    Ok(BTreeMap::new())
 }
 
 impl FoundPdb {

@@ -120,7 +120,13 @@ pub fn decode_heap(
 }
 
 const fn place_of(extent: &HeapExtent, hints: HeapHints) -> HeapPlace {
-    HeapPlace { base: extent.base, width: extent.width, position: extent.position, os_build: hints.os_build }
+    HeapPlace {
+        base: extent.base,
+        width: extent.width,
+        position: extent.position,
+        os_build: hints.os_build,
+        pdb_layout: None,
+    }
 }
 
 fn decode_nt(

@@ -23,6 +23,8 @@ pub enum HeapGeneration {
 /// How the layout of a structure is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LayoutProof {
+    /// ntdll's own PDB says where its fields lie.
+    Pdb,
     /// A real dump was decoded with it, and its figures agree among each other.
     Dump,
     /// From listings of public symbols alone.
@@ -33,6 +35,7 @@ impl LayoutProof {
     /// The word for it in reports.
     pub const fn key(self) -> &'static str {
         match self {
+            Self::Pdb => "pdb",
             Self::Dump => "dump",
             Self::Facts => "facts",
         }
@@ -101,6 +104,46 @@ pub const fn layouts(width: PointerWidth) -> &'static [HeapLayout; 5] {
         PointerWidth::Bits32 => &LAYOUTS_32,
         PointerWidth::Bits64 => &LAYOUTS_64,
     }
+}
+
+/// The row that ntdll's PDB gives: `offset_of` tells where a field of a structure lies, by Windows' names. `None` where the
+/// PDB lacks one of the fields that are read.
+pub fn layout_from_pdb(width: PointerWidth, offset_of: &dyn Fn(&str, &str) -> Option<u64>) -> Option<HeapLayout> {
+    let heap = |field| offset_of("_HEAP", field);
+    // The generation decides what is no field of `_HEAP`: how headers and containers are read.
+    let generation = match (heap("Counters"), offset_of("_HEAP_USERDATA_HEADER", "EncodedOffsets")) {
+        (None, _) => HeapGeneration::Xp,
+        (Some(_), None) if heap("FrontEndHeapUsageData").is_none() => HeapGeneration::Seven,
+        _ => HeapGeneration::Eight,
+    };
+    let row = layouts(width).iter().find(|row| row.generation == generation)?;
+    let modern = match row.modern {
+        None => None,
+        Some(_) => Some(ModernFields {
+            encode_flag_mask: heap("EncodeFlagMask")?,
+            encoding: heap("Encoding")?,
+            interceptor: heap("Interceptor")?,
+            ucr_list: heap("UCRList")?,
+            counters: heap("Counters")?,
+        }),
+    };
+    Some(HeapLayout {
+        proof: LayoutProof::Pdb,
+        first_signature: heap("SegmentSignature").or_else(|| heap("Signature"))?,
+        signature: heap("Signature")?,
+        flags: heap("Flags")?,
+        force_flags: heap("ForceFlags")?,
+        total_free_size: heap("TotalFreeSize")?,
+        process_heaps_list_index: heap("ProcessHeapsListIndex")?,
+        virtual_allocd_blocks: heap("VirtualAllocdBlocks")?,
+        segment_list: heap("SegmentList").or_else(|| heap("Segments"))?,
+        free_lists: heap("FreeLists")?,
+        lock_variable: heap("LockVariable")?,
+        front_end_heap: heap("FrontEndHeap")?,
+        front_end_heap_type: heap("FrontEndHeapType")?,
+        modern,
+        ..*row
+    })
 }
 
 /// The generation of a build; builds that no listing has are taken as the nearest one.

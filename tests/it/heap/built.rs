@@ -3,12 +3,14 @@
 use dumptrend::analysis::snapshot::take_snapshot;
 use dumptrend::base::addr::{PointerWidth, Va};
 use dumptrend::base::memory::ReadMemory;
+use dumptrend::base::problems::Problems;
 use dumptrend::base::progress::Progress;
 use dumptrend::input::dump;
 use dumptrend::process::heap::block::{Block, BlockKind, Trace};
-use dumptrend::process::heap::extent::HeapExtent;
+use dumptrend::process::heap::extent::{HeapExtent, HeapPlace, read_extent};
 use dumptrend::process::heap::head::FrontEnd;
-use dumptrend::process::heap::layouts::HeapGeneration as Decoded;
+use dumptrend::process::heap::layouts::{HeapGeneration as Decoded, HeapLayout, LayoutProof, layouts};
+use dumptrend::process::heap::lists::LINK_BUDGET;
 use dumptrend::sample::heap_image::{self, BlockState, BuiltBlock, BuiltHeap, HeapGeneration};
 use dumptrend::sample::{SampleOptions, Variant, built_heaps};
 
@@ -141,6 +143,20 @@ fn the_key_of_the_front_end_is_found_in_its_blocks() {
         let low = u32::try_from(plan.lfh_key & 0xffff_ffff).expect("32 bits");
         assert_eq!(decode(&memory, &extent).lfh_key_low, Some(low), "{generation:?} {width:?}");
     }
+}
+
+/// Where ntdll's PDB is at hand, its layout is taken, and the blocks are the same.
+#[test]
+fn a_layout_from_a_pdb_comes_before_the_tables() {
+    let width = PointerWidth::Bits64;
+    let (memory, built) = build(&heap_plan(HeapGeneration::Ten1809, width));
+    let row = layouts(width).iter().find(|row| row.generation == Decoded::Ten1809).expect("the row");
+    let pdb_layout = Some(HeapLayout { proof: LayoutProof::Pdb, generation: Decoded::Eight, ..*row });
+    let place = HeapPlace { base: HEAP, width, position: None, os_build: None, pdb_layout };
+    let extent = read_extent(&memory, place, &mut LINK_BUDGET.clone(), &mut Problems::default());
+    assert_eq!(extent.head.as_ref().map(|head| head.layout.proof), Some(LayoutProof::Pdb));
+    check(&memory, &extent, &built, "by a PDB");
+    assert_eq!(decode(&memory, &extent).proof, Some(LayoutProof::Pdb));
 }
 
 #[test]

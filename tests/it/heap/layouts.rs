@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dumptrend::base::addr::PointerWidth;
-use dumptrend::process::heap::layouts::{HeapGeneration, named_fields};
+use dumptrend::process::heap::layouts::{HeapGeneration, LayoutProof, layout_from_pdb, layouts, named_fields};
 use dumptrend::process::{peb, threads::teb};
 
 use crate::support::shared::shared_file;
@@ -127,6 +127,38 @@ fn process_and_thread_blocks_are_those_of_every_listed_build() {
         }
         for (structure, field, _) in &fields {
             assert!(found.contains(&(*structure, *field)), "no build has {structure}.{field}");
+        }
+    }
+}
+
+/// The offsets that the tables have are those that a PDB would give: then the row comes out, with its proof.
+#[test]
+fn a_pdb_gives_the_layout_of_its_build() {
+    for width in [PointerWidth::Bits32, PointerWidth::Bits64] {
+        for row in layouts(width) {
+            let fields = named_fields(row.generation, width);
+            let offset_of = |structure: &str, field: &str| {
+                // What tells the generations apart, and is not read.
+                let is_marked = row.generation >= HeapGeneration::Eight
+                    && matches!((structure, field), ("_HEAP_USERDATA_HEADER", "EncodedOffsets"));
+                let found = fields.iter().find(|known| known.structure == structure && known.field == field);
+                found.map(|known| known.offset).or(is_marked.then_some(0x18))
+            };
+            let layout = layout_from_pdb(width, &offset_of).expect("a layout");
+            assert_eq!(layout.proof, LayoutProof::Pdb);
+            let expected_generation = row.generation.min(HeapGeneration::Eight);
+            assert_eq!(layout.generation, expected_generation);
+            // The size of the head is the only number that is not a field.
+            let same = dumptrend::process::heap::layouts::HeapLayout {
+                proof: row.proof,
+                generation: row.generation,
+                head_bytes: row.head_bytes,
+                ..layout
+            };
+            assert_eq!(same, *row);
+            let without =
+                |structure: &str, field: &str| offset_of(structure, field).filter(|_| field != "VirtualAllocdBlocks");
+            assert_eq!(layout_from_pdb(width, &without), None);
         }
     }
 }
