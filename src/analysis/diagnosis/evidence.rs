@@ -191,6 +191,6 @@ mod tests {
     #[test]
     fn what_is_not_all_is_never_called_all() {
         let texts = [100.0, 99.97, 99.4, 41.3, 8.25, 0.0, -3.0].map(percent_text);
-        assert_eq!(texts, ["100 %", "99.9 %", "99 %", "41 %", "8.2 %", "0 %", "-3 %"]);
+        assert_eq!(texts, ["100 %", "99.9 %", "99 %", "41 %", "8.2 %", "0 %", "-3.0 %"]);
     }
 }
