@@ -30,6 +30,8 @@ pub fn dump_of(plan: &ProcessPlan, planned: &PlannedSpace) -> Result<MinidumpFil
         .system_info(system_info(plan))
         .misc_info(misc_info(plan))
         .handles(if is_xp { HandleFormat::V1 } else { HandleFormat::V2 }, handles(plan));
+    // Of a process with many threads, the sample of gigabytes.
+    let file = if plan.more_threads.is_empty() { file } else { file.page_aligned() };
     // Later than the debuggers of XP's time.
     Ok(if is_xp { file } else { file.vm_counters(vm_counters(planned)) })
 }
