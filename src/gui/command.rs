@@ -62,6 +62,8 @@ pub enum Command {
     /// Run commands of an advice as administrator; the user has seen them and agreed.
     #[cfg(windows)]
     RunElevated(Vec<String>),
+    /// Make the HTML report and ask where to save it.
+    SaveReport,
     SaveScreenshot,
     CopyScreenshot,
     CancelJob(JobId),

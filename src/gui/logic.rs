@@ -13,7 +13,7 @@ use crate::base::progress::{Cancelled, Progress};
 use crate::jobs::Finished;
 use crate::jobs::open_series::{
     JobOutput, SymbolChoice, decode_series, decode_series_heaps, download_symbols, join_series, judge_series,
-    name_series, open_sample, open_series, read_series_logs, save_file, unwind_series,
+    make_report, name_series, open_sample, open_series, read_series_logs, save_file, unwind_series,
 };
 use crate::present::log::{Gravity, LogEntry};
 
@@ -31,9 +31,10 @@ const JUDGING: &str = "judging the series";
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Shortcuts that menus show; those that need more than a command are in [`App::take_shortcuts`].
-pub const SHORTCUTS: [(KeyboardShortcut, Command); 9] = [
+pub const SHORTCUTS: [(KeyboardShortcut, Command); 10] = [
     (KeyboardShortcut::new(Modifiers::CTRL.plus(Modifiers::SHIFT), Key::O), Command::AskForFolder),
     (KeyboardShortcut::new(Modifiers::CTRL, Key::O), Command::AskForFiles),
+    (KeyboardShortcut::new(Modifiers::CTRL, Key::S), Command::SaveReport),
     (KeyboardShortcut::new(Modifiers::NONE, Key::F5), Command::Reload),
     (KeyboardShortcut::new(Modifiers::ALT, Key::ArrowLeft), Command::Back),
     (KeyboardShortcut::new(Modifiers::ALT, Key::ArrowRight), Command::Forward),
@@ -116,6 +117,9 @@ impl App {
                             download_symbols(analysis, &choice, progress)
                         });
                     }
+                }
+                Finished::Done(JobOutput::ReportMade(html)) => {
+                    self.dialogs.ask_where_to_save(ctx, "dumptrend-report.html", html.into_bytes());
                 }
                 Finished::Done(JobOutput::Saved(path)) => {
                     self.tell(format!("saved {}", path.display()), false);
@@ -414,6 +418,7 @@ impl App {
             Command::SaveText { file_name, text } => {
                 self.dialogs.ask_where_to_save(ctx, &file_name, text.into_bytes());
             }
+            Command::SaveReport => self.make_report(),
             Command::SaveScreenshot => self.screenshots.take(ctx, Target::File),
             Command::CopyScreenshot => self.screenshots.take(ctx, Target::Clipboard),
             Command::CancelJob(id) => self.jobs.cancel(id),
@@ -480,6 +485,13 @@ impl App {
             EvidencePlace::Problems(_) => (Tab::Log, Item::Dump(dump)),
         };
         self.go(tab, Some(item));
+    }
+
+    fn make_report(&mut self) {
+        if !self.session.is_empty() {
+            let (analysis, baseline) = (Arc::clone(&self.session.analysis), self.session.baseline);
+            self.jobs.start("making the report", move |progress| make_report(&analysis, baseline, progress));
+        }
     }
 
     fn open(&mut self, inputs: Vec<PathBuf>) {

@@ -1,6 +1,7 @@
 //! Opens dumps as a series, or writes the sample series and opens that.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::analysis::Analysis;
 use crate::analysis::diagnosis::{Finding, diagnose};
@@ -10,6 +11,7 @@ use crate::analysis::run::{
 };
 use crate::base::ids::DumpIdx;
 use crate::base::progress::{Cancelled, Progress};
+use crate::report::html::html_report;
 use crate::sample::{SampleError, SampleOptions, write_sample};
 
 /// What a job for the window gives.
@@ -37,6 +39,8 @@ pub enum JobOutput {
         dumps: Vec<DumpIdx>,
         findings: Vec<Finding>,
     },
+    /// The HTML report, to be saved.
+    ReportMade(String),
     /// A file was written.
     Saved(PathBuf),
     /// Commands were run as administrator.
@@ -107,6 +111,19 @@ pub fn unwind_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutp
 /// Only when cancelled.
 pub fn read_series_logs(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
     Ok(JobOutput::LogsRead(Box::new(read_logs(analysis, progress)?)))
+}
+
+/// Makes the HTML report of what is decoded so far.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn make_report(
+    analysis: &Arc<Analysis>,
+    baseline: Option<DumpIdx>,
+    progress: &Progress,
+) -> Result<JobOutput, Cancelled> {
+    progress.check()?;
+    Ok(JobOutput::ReportMade(html_report(analysis, baseline)))
 }
 
 /// Where the user wants symbols looked for.

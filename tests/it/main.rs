@@ -12,6 +12,7 @@ mod gui_pictures;
 #[cfg(feature = "gui")]
 mod gui_umdh;
 mod heap;
+mod html;
 mod real;
 mod real_process;
 mod regions;
