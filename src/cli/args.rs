@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::addr::Va;
+use crate::base::version::VERSION;
 use crate::present::stacks::StackForm;
 use crate::report::csv::CsvTable;
 use crate::sample::Variant;
@@ -13,7 +14,7 @@ use crate::sample::Variant;
 ///
 /// Exit codes: 0 done, 1 nothing could be analysed, 2 wrong use, 3 analysed with damage.
 #[derive(Parser, Debug)]
-#[command(name = "dumptrend-cli", version)]
+#[command(name = "dumptrend-cli", version = VERSION)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use eframe::egui;
 
-use crate::jobs::Jobs;
 use crate::jobs::open_series::JobOutput;
+use crate::jobs::{JobId, Jobs};
 use crate::present::log::LogEntry;
 
 use super::command::Command;
 use super::dialogs::Dialogs;
+use super::running_window::Incoming;
 use super::screenshot::Screenshots;
 use super::selection::History;
 use super::session::Session;
@@ -43,6 +44,10 @@ pub struct App {
     pub(super) history: History,
     pub(super) views: Views,
     pub(super) jobs: Jobs<JobOutput>,
+    /// The job that opens a series, with what it opens.
+    pub(super) opening: Option<(JobId, Vec<PathBuf>)>,
+    /// Files of other starts, when they come to this window.
+    pub(super) incoming: Option<Incoming>,
     pub(super) dialogs: Dialogs,
     pub(super) screenshots: Screenshots,
     pub(super) commands: RefCell<Vec<Command>>,
@@ -63,7 +68,7 @@ pub struct Message {
 }
 
 impl App {
-    pub fn new(ctx: &egui::Context, options: AppOptions, loaded: Loaded) -> Self {
+    pub fn new(ctx: &egui::Context, options: AppOptions, loaded: Loaded, incoming: Option<Incoming>) -> Self {
         theme::install(ctx, loaded.settings.theme);
         ctx.set_zoom_factor(loaded.settings.text_size);
         let to_wake = ctx.clone();
@@ -74,6 +79,8 @@ impl App {
             history: History::default(),
             views: Views::default(),
             jobs: Jobs::new(Arc::new(move || to_wake.request_repaint())),
+            opening: None,
+            incoming: None,
             dialogs: Dialogs::default(),
             screenshots: Screenshots::new(options.screenshot_and_quit.clone()),
             commands: RefCell::new(Vec::new()),
@@ -83,6 +90,7 @@ impl App {
             is_about_open: false,
             options,
         };
+        app.receive_from(ctx, incoming);
         if let Some(text) = loaded.message {
             app.tell(text, true);
         }

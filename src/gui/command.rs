@@ -43,6 +43,8 @@ pub enum Command {
     SetSymbolPath(String),
     SetTheme(ThemeChoice),
     SetTextSize(f32),
+    /// Whether other starts hand their files to this window.
+    SetOneWindow(bool),
     CopyText(String),
     /// Ask where to save a text and save it.
     SaveText {

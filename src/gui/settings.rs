@@ -47,6 +47,8 @@ pub struct Settings {
     pub symbol_path: String,
     /// Which frames are passed over to find the one that leads a stack.
     pub skip_rules: SkipRules,
+    /// Files of another start go to the window that is open. Otherwise each start has a window of its own.
+    pub has_one_window: bool,
     /// What was opened, the newest first; each entry is the files and folders of one series.
     pub recent: Vec<Vec<PathBuf>>,
 }
@@ -63,6 +65,7 @@ impl Default for Settings {
             scale: Scale::default(),
             symbol_path: String::new(),
             skip_rules: SkipRules::default(),
+            has_one_window: false,
             recent: Vec::new(),
         }
     }

@@ -169,7 +169,8 @@ fn walk_of<'m>(
         match read_large_block(memory, &rule, *at) {
             Some(large) => {
                 if !large.is_intact {
-                    let text = format!("the header of the large block at {at} is damaged; what was asked for is not known");
+                    let text =
+                        format!("the header of the large block at {at} is damaged; what was asked for is not known");
                     problems.damage(format!("heap {}", head.base), text);
                 }
                 large_blocks.push(large.block);
@@ -220,7 +221,8 @@ fn tell_damage(base: Va, totals: &BlockTotals, problems: &mut Problems) {
         }
     }
     if totals.missing_bytes > 0 {
-        let text = format!("{} bytes of its segments are not in the dump; their blocks are not counted", totals.missing_bytes);
+        let text =
+            format!("{} bytes of its segments are not in the dump; their blocks are not counted", totals.missing_bytes);
         problems.missing(format!("heap {base}"), text);
     }
 }

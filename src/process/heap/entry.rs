@@ -120,7 +120,11 @@ impl EntryRule {
     pub fn user_part(&self, block: &[u8], size_bytes: u64, flags: u8, unused: u8) -> Option<UserPart> {
         if self.is_xp {
             let user_bytes = size_bytes.checked_sub(u64::from(unused))?;
-            return Some(UserPart { offset: self.granule_bytes, user_bytes, trace: self.xp_trace(block, size_bytes, flags) });
+            return Some(UserPart {
+                offset: self.granule_bytes,
+                user_bytes,
+                trace: self.xp_trace(block, size_bytes, flags),
+            });
         }
         if self.captures_stacks
             && let Some(part) = self.with_prefix(block, size_bytes)

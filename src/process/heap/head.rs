@@ -8,8 +8,8 @@ use crate::base::addr::{PointerWidth, Va};
 use crate::base::memory::{self, ReadMemory};
 
 use super::layouts::{
-    CountersLayout, HeapGeneration, HeapLayout, ModernFields, counters_layout, generation_of_build, layouts, lfh_layout,
-    segment_layout,
+    CountersLayout, HeapGeneration, HeapLayout, ModernFields, counters_layout, generation_of_build, layouts,
+    lfh_layout, segment_layout,
 };
 
 const NT_HEAP_SEGMENT: u32 = 0xffee_ffee;
@@ -135,9 +135,10 @@ pub fn read_head(
         layouts(width).iter().filter_map(|layout| fields.fit(layout, first_signature, position)).collect();
     let likely = os_build.map(generation_of_build);
     // Of equal fits that of the dump's Windows, then the newest: rows go from new to old.
-    let best = fitting.iter().enumerate().max_by_key(|(at, fit)| {
-        (fit.evidence.len(), likely == Some(fit.layout.generation), std::cmp::Reverse(*at))
-    });
+    let best = fitting
+        .iter()
+        .enumerate()
+        .max_by_key(|(at, fit)| (fit.evidence.len(), likely == Some(fit.layout.generation), std::cmp::Reverse(*at)));
     let Some((_, fit)) = best else { return HeadFound::Unrecognised };
     let flags = fields.u32(fit.layout.flags).unwrap_or_default();
     let force_flags = fields.u32(fit.layout.force_flags).unwrap_or_default();
@@ -195,10 +196,7 @@ impl Fields<'_> {
             check(own == [Some(self.base); 2], "the heap's own address");
         }
         let list_index = self.u16(layout.process_heaps_list_index).map(usize::from);
-        check(
-            position.is_some_and(|position| list_index == position.checked_add(1)),
-            "its place in the list of heaps",
-        );
+        check(position.is_some_and(|position| list_index == position.checked_add(1)), "its place in the list of heaps");
         check(self.closes(layout.virtual_allocd_blocks), "the list of large blocks closes");
         check(self.closes(layout.free_lists), "the list of free blocks closes");
         if let Some(modern) = &layout.modern {

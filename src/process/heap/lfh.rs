@@ -242,8 +242,14 @@ pub(super) fn read_container<S: BlockSink>(
             sink.lost(range, Loss::BadHeader);
             continue;
         }
-        let plain =
-            Block { entry: va, size_bytes: shape.stride, kind: BlockKind::LfhFree, user: None, user_bytes: None, trace: Trace::NotKept };
+        let plain = Block {
+            entry: va,
+            size_bytes: shape.stride,
+            kind: BlockKind::LfhFree,
+            user: None,
+            user_bytes: None,
+            trace: Trace::NotKept,
+        };
         if mark == FRONT_END_BLOCK {
             sink.block(&plain);
             continue;

@@ -26,7 +26,9 @@ pub(super) fn read_lookaside(memory: &dyn ReadMemory, head: &HeapHead, rule: &En
     for number in 2..LIST_COUNT {
         let Some(mut at) = number.checked_mul(LIST_BYTES).and_then(|offset| lists.checked_add(offset)) else { break };
         for _ in 0..MOST_ELEMENTS {
-            let Some(user) = memory::pointer_at(memory, at, PointerWidth::Bits32).filter(|va| !va.is_null()) else { break };
+            let Some(user) = memory::pointer_at(memory, at, PointerWidth::Bits32).filter(|va| !va.is_null()) else {
+                break;
+            };
             let Some(entry) = user.0.checked_sub(rule.granule_bytes).map(Va) else { break };
             let fields = memory::slice_at(memory, entry, rule.granule_bytes).and_then(|header| rule.read_at(header));
             let is_one = fields.is_some_and(|fields| {

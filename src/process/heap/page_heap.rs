@@ -94,7 +94,8 @@ pub(super) fn read_extent(
         let text = format!("{} of its storage ranges are known; the size of the page heap is not", storage.len());
         problems.missing(format!("page heap {}", place.base), text);
     }
-    let mut allocations: Vec<Va> = storage.iter().filter_map(|node| root.range_of(*node)).map(|range| range.start).collect();
+    let mut allocations: Vec<Va> =
+        storage.iter().filter_map(|node| root.range_of(*node)).map(|range| range.start).collect();
     allocations.extend(root.base);
     PageHeapParts { allocations, normal_heap: root.pointer(root.layout.normal_heap), is_whole }
 }
@@ -153,12 +154,7 @@ struct Root<'a> {
 
 impl<'a> Root<'a> {
     fn of(memory: &'a dyn ReadMemory, place: HeapPlace) -> Self {
-        Self {
-            memory,
-            width: place.width,
-            layout: layout(place.width),
-            base: place.base.checked_add(PAGE_BYTES),
-        }
+        Self { memory, width: place.width, layout: layout(place.width), base: place.base.checked_add(PAGE_BYTES) }
     }
 
     fn u32(&self, offset: u64) -> Option<u32> {
@@ -219,7 +215,8 @@ impl<'a> Root<'a> {
     fn range_of(&self, node: Va) -> Option<VaRange> {
         let start = self.pointer_of(node, self.layout.virtual_block)?;
         let bytes = self.pointer_of(node, self.layout.virtual_bytes)?.0;
-        let is_one = !start.is_null() && start.0.is_multiple_of(PAGE_BYTES) && bytes > 0 && bytes.is_multiple_of(PAGE_BYTES);
+        let is_one =
+            !start.is_null() && start.0.is_multiple_of(PAGE_BYTES) && bytes > 0 && bytes.is_multiple_of(PAGE_BYTES);
         is_one.then(|| VaRange::from_size(start, bytes))
     }
 

@@ -209,7 +209,8 @@ impl<'a> Heap<'a> {
         if !can_be {
             return 0;
         }
-        let is_listed = self.place.position.is_some_and(|position| usize::from(figures.list_index) == position.saturating_add(1));
+        let is_listed =
+            self.place.position.is_some_and(|position| usize::from(figures.list_index) == position.saturating_add(1));
         let closing = self.contexts().iter().all(|(_, list)| self.closes(*list));
         2_u32.saturating_add(u32::from(is_listed)).saturating_add(u32::from(closing).saturating_mul(2))
     }
@@ -382,13 +383,8 @@ struct PageSegment {
 
 fn page_segments(heap: &Heap<'_>, link_budget: &mut usize) -> Vec<PageSegment> {
     let mut problems = Problems::default();
-    let mut list = ListReader {
-        memory: heap.memory,
-        width: heap.place.width,
-        heap: heap.place.base,
-        link_budget,
-        is_whole: true,
-    };
+    let mut list =
+        ListReader { memory: heap.memory, width: heap.place.width, heap: heap.place.base, link_budget, is_whole: true };
     let mut segments = Vec::new();
     for (context, head) in heap.contexts() {
         let read = |offset: u64| memory::u8_at(heap.memory, context.checked_add(offset)?);
@@ -397,7 +393,9 @@ fn page_segments(heap: &Heap<'_>, link_budget: &mut usize) -> Vec<PageSegment> {
             continue;
         }
         for base in list.linked(head, "list of page segments", &mut problems) {
-            let Some(signature) = base.checked_add(0x10).and_then(|at| memory::u64_at(heap.memory, at)) else { continue };
+            let Some(signature) = base.checked_add(0x10).and_then(|at| memory::u64_at(heap.memory, at)) else {
+                continue;
+            };
             segments.push(PageSegment {
                 base,
                 unit_shift,
@@ -466,7 +464,8 @@ fn walk_variable_sizes<S: BlockSink>(memory: &dyn ReadMemory, range: VaRange, ke
     let part = memory.bytes_at(range.start, range.size_bytes());
     let size = bytes::u16_at(part, 0x20);
     let signature = bytes::u16_at(part, 0x22);
-    let is_one = size.zip(signature).is_some_and(|(size, signature)| signature & 0x7fff == (size ^ SIZE_CHECK) & 0x7fff);
+    let is_one =
+        size.zip(signature).is_some_and(|(size, signature)| signature & 0x7fff == (size ^ SIZE_CHECK) & 0x7fff);
     let Some(key) = key.filter(|_| is_one) else {
         sink.lost(range, Loss::UnknownContainer);
         return;
@@ -475,7 +474,9 @@ fn walk_variable_sizes<S: BlockSink>(memory: &dyn ReadMemory, range: VaRange, ke
     let (mut at, mut previous) = (FIRST_CHUNK, None);
     while at.saturating_add(HEADER_BYTES) <= part.len() as u64 {
         let va = range.start.0.saturating_add(at);
-        let (Some(raw), Some(second)) = (bytes::u64_at(part, at), bytes::u64_at(part, at.saturating_add(8))) else { break };
+        let (Some(raw), Some(second)) = (bytes::u64_at(part, at), bytes::u64_at(part, at.saturating_add(8))) else {
+            break;
+        };
         let clear = raw ^ va ^ key;
         let [_, _, size_low, size_high, previous_low, previous_high, allocated, _] = clear.to_le_bytes();
         let granules = u64::from(u16::from_le_bytes([size_low, size_high]));
@@ -503,7 +504,8 @@ fn walk_variable_sizes<S: BlockSink>(memory: &dyn ReadMemory, range: VaRange, ke
             sink.block(&free);
             continue;
         }
-        let rest = has_unused.then(|| memory::u16_at(memory, Va(va.0.saturating_add(size_bytes).saturating_sub(2)))).flatten();
+        let rest =
+            has_unused.then(|| memory::u16_at(memory, Va(va.0.saturating_add(size_bytes).saturating_sub(2)))).flatten();
         let unused_bytes = rest.map_or(0, |rest| if rest & 0x8000 != 0 { 1 } else { u64::from(rest & 0x3fff) });
         let user_bytes = size_bytes.checked_sub(HEADER_BYTES).and_then(|bytes| bytes.checked_sub(unused_bytes));
         sink.block(&in_use(va, user.unwrap_or(va), size_bytes, user_bytes, BlockKind::Busy));

@@ -116,10 +116,7 @@ fn read_fields(memory: &dyn ReadMemory, layout: &SegmentLayout, head: &HeapHead,
         last_valid_entry: pointer_at(layout.last_valid_entry)?,
         uncommitted_page_count: u32_at(layout.number_of_uncommitted_pages)?,
         uncommitted_range_count: u32_at(layout.number_of_uncommitted_ranges)?,
-        largest_uncommitted_bytes: layout
-            .largest_uncommitted_range
-            .and_then(pointer_at)
-            .map(|bytes| bytes.0),
+        largest_uncommitted_bytes: layout.largest_uncommitted_range.and_then(pointer_at).map(|bytes| bytes.0),
     })
 }
 

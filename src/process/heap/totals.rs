@@ -113,10 +113,7 @@ impl BlockTotals {
     /// Of those, the ones whose header says busy.
     pub fn busy_entries(&self) -> Amount {
         self.sum(|kind| {
-            matches!(
-                kind,
-                BlockKind::Busy | BlockKind::EndOfRun | BlockKind::LfhContainer | BlockKind::Lookaside
-            )
+            matches!(kind, BlockKind::Busy | BlockKind::EndOfRun | BlockKind::LfhContainer | BlockKind::Lookaside)
         })
     }
 

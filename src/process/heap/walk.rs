@@ -94,8 +94,7 @@ pub(super) fn find_containers(walk: &Walk<'_>, progress: &Progress) -> Result<Ve
         fn lost(&mut self, _: VaRange, _: Loss) {}
         fn broken_chain(&mut self, _: Va) {}
     }
-    let new_walker =
-        || Walker { walk, sink: Nothing, containers: Vec::new(), progress, until_check: CHECK_INTERVAL };
+    let new_walker = || Walker { walk, sink: Nothing, containers: Vec::new(), progress, until_check: CHECK_INTERVAL };
     Ok(walk_segments(walk.segments, new_walker)?.into_iter().flat_map(|walker| walker.containers).collect())
 }
 
