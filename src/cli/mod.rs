@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::analysis::run::{
-    decode_traces, load_symbols, load_symbols_of, run as open_series, symbol_search, unwind_threads,
+    decode_traces, load_symbols, load_symbols_of, remove_caches, run as open_series, symbol_search, unwind_threads,
 };
 use crate::analysis::series::thread_stacks::stack_addresses;
 use crate::analysis::snapshot::Snapshot;
@@ -112,6 +112,11 @@ pub fn usage_outcome(error: &clap::Error) -> Outcome {
     // Nothing is left to tell it to when the terminal is gone.
     drop(error.print());
     if error.use_stderr() { Outcome::WrongUse } else { Outcome::Done }
+}
+
+/// Deletes the caches of this user, for the uninstaller.
+pub fn forget_caches() -> ExitCode {
+    exit_code(remove_caches().map(|()| Outcome::Done).map_err(CliError::RemoveCaches))
 }
 
 /// Prints the text report of some files or of the sample, for a window that found no display.
