@@ -24,6 +24,9 @@ struct Arguments {
     /// Draw the window with this and nothing else. Without it each is tried, the first one first.
     #[arg(long)]
     renderer: Option<Renderer>,
+    /// Delete the caches of this user and end; the uninstaller asks for it.
+    #[arg(long, hide = true)]
+    remove_caches: bool,
     /// Why those renderers failed that were tried before.
     #[arg(long, hide = true, value_name = "TEXT")]
     failed: Vec<String>,
@@ -34,6 +37,9 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return answer_usage(&error).into(),
     };
+    if arguments.remove_caches {
+        return cli::forget_caches();
+    }
     let options = AppOptions {
         inputs: arguments.inputs.clone(),
         open_sample: arguments.sample,

@@ -326,7 +326,7 @@ fn with_progress_line<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let watched = progress.clone();
     let printer = std::thread::Builder::new().name("progress line".to_owned()).spawn(move || {
-        let mut is_shown = false;
+        let mut shown_width = 0;
         // Short work ends before the first line.
         while stopped
             .recv_timeout(Duration::from_millis(250))
@@ -334,11 +334,13 @@ fn with_progress_line<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
         {
             let view = watched.view();
             let amount = if view.total > 0 { format!(" {} of {}", view.done, view.total) } else { String::new() };
-            eprint!("\r\x1b[K{}{amount}", view.stage);
-            is_shown = true;
+            let line = format!("{}{amount}", view.stage);
+            // Blanks, not an escape sequence: a console of Windows shows those as they are unless it is asked not to.
+            eprint!("\r{line:<shown_width$}");
+            shown_width = line.chars().count();
         }
-        if is_shown {
-            eprint!("\r\x1b[K");
+        if shown_width > 0 {
+            eprint!("\r{:shown_width$}\r", "");
         }
     });
     let result = work();
