@@ -141,7 +141,13 @@ fn write_database(path: &Path, stack_count: usize) {
 }
 
 fn write_heap_log(path: &Path) {
-    let log = HeapTraceLog { header: BASE, first_zone: Va(BASE.0 + 0x10_0000), zone_count: STORE_BYTES / ZONE_BYTES };
+    let log = HeapTraceLog {
+        header: BASE,
+        first_zone: Va(BASE.0 + 0x10_0000),
+        zone_count: STORE_BYTES / ZONE_BYTES,
+        largest_zone_count: u32::MAX,
+        largest_count: u32::MAX,
+    };
     let mut space = AddressSpace::default();
     log.add_to(&mut space, |number| stack(u64::from(number)));
     write_dump(path, &space);

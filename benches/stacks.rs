@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dumptrend::analysis::snapshot::Snapshot;
 use dumptrend::analysis::snapshot::take_snapshot;
-use dumptrend::analysis::snapshot::thread_stacks::thread_stacks;
+use dumptrend::analysis::snapshot::thread_stacks::{UnwindHelp, thread_stacks};
 use dumptrend::base::progress::Progress;
 use dumptrend::input::dump;
 use dumptrend::sample::{SampleOptions, write_sample};
@@ -91,7 +91,7 @@ fn frames_listed(command: &mut Command) -> usize {
 
 /// All stacks, images read anew. How many frames they have.
 fn unwind(snapshot: &Snapshot) -> usize {
-    let stacks = thread_stacks(snapshot, None, &Progress::default()).expect("nobody cancels");
+    let stacks = thread_stacks(snapshot, UnwindHelp::default(), &Progress::default()).expect("nobody cancels");
     let count = stacks
         .iter()
         .flat_map(|(_, stacks)| [Some(&stacks.native), stacks.wow64.as_ref()])

@@ -16,7 +16,7 @@ use dumptrend::gui::{self, message_box};
 #[derive(Parser)]
 #[command(name = "dumptrend", version = VERSION)]
 struct Arguments {
-    /// Dumps, and folders that hold them (.dmp, .mdmp, .hdmp).
+    /// Dumps and UMDH logs, and folders that hold them (.dmp, .mdmp, .hdmp; .log, .txt).
     inputs: Vec<PathBuf>,
     /// Open the built-in sample series.
     #[arg(long, conflicts_with = "inputs")]

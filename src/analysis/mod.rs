@@ -2,19 +2,32 @@
 //!
 //! **Invariant:** an [`Analysis`] never changes; a later stage or another set of files makes a new one.
 
+pub mod advice;
+pub mod diagnosis;
+mod find_files;
 pub mod fuzz;
+pub mod names;
 pub mod run;
+mod run_logs;
 pub mod series;
 pub mod snapshot;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::base::ids::DumpIdx;
+use crate::base::ids::{DumpIdx, LogIdx};
+use crate::base::problems::Problem;
 use crate::input::symbols::SymbolTable;
+use crate::process::heap::DecodedHeap;
+use diagnosis::Finding;
 use series::group::ProcessGroup;
+use series::heaps::SeriesHeaps;
+use series::outstanding::SeriesOutstanding;
 use series::thread_stacks::SeriesThreadStacks;
 use series::traces::SeriesTraces;
+use series::umdh_group::{Log, LogGroup};
+use series::umdh_join::UmdhSeries;
+use series::umdh_names::UmdhNames;
 use snapshot::Snapshot;
 
 /// Everything known about the files that were opened.
@@ -26,10 +39,23 @@ pub struct Analysis {
     pub groups: Vec<ProcessGroup>,
     /// The decoded trace stores of each group, in the order of the groups; `None` before they were decoded.
     pub traces: Option<Vec<Arc<SeriesTraces>>>,
+    /// The decoded heaps of each group, in the order of the groups; `None` before they were decoded.
+    pub heaps: Option<Vec<Arc<SeriesHeaps>>>,
+    /// Blocks in use by the stacks of `traces`, in the order of the groups; `None` before both are decoded.
+    pub outstanding: Option<Vec<Arc<SeriesOutstanding>>>,
     /// The stacks of all threads of each group, in the order of the groups; `None` before they were unwound.
     pub thread_stacks: Option<Vec<Arc<SeriesThreadStacks>>>,
     /// Names for each group, in the order of the groups; `None` before they were loaded.
     pub symbols: Option<Vec<Arc<SymbolTable>>>,
+    /// What each group's whole series shows, in the order of the groups; `None` before it was judged. Another interval is
+    /// judged when it is chosen: [`diagnosis::diagnose`].
+    pub findings: Option<Vec<Arc<Vec<Finding>>>>,
+    /// All UMDH logs, in time order.
+    pub logs: Vec<Arc<Log>>,
+    /// The logs by process, the group with most logs first.
+    pub log_groups: Vec<LogGroup>,
+    /// What the logs of each group hold, in the order of the groups of logs; `None` before they were read.
+    pub umdh: Option<Vec<Arc<UmdhSeries>>>,
     /// Files of which nothing can be said, and why, as one line each.
     pub failures: Vec<Failure>,
     /// What the reader of the series should know: mixed processes, equal times, copies.
@@ -73,6 +99,18 @@ impl Analysis {
         self.traces.as_ref()?.get(position)
     }
 
+    /// The decoded heaps of a group; `None` before they were decoded.
+    pub fn heaps_of(&self, group: &ProcessGroup) -> Option<&Arc<SeriesHeaps>> {
+        let position = self.groups.iter().position(|other| other == group)?;
+        self.heaps.as_ref()?.get(position)
+    }
+
+    /// Blocks in use by stack, of a group; `None` before heaps and traces were decoded.
+    pub fn outstanding_of(&self, group: &ProcessGroup) -> Option<&Arc<SeriesOutstanding>> {
+        let position = self.groups.iter().position(|other| other == group)?;
+        self.outstanding.as_ref()?.get(position)
+    }
+
     /// The unwound threads of a group; `None` before they were unwound.
     pub fn thread_stacks_of(&self, group: &ProcessGroup) -> Option<&Arc<SeriesThreadStacks>> {
         let position = self.groups.iter().position(|other| other == group)?;
@@ -95,8 +133,72 @@ impl Analysis {
         known.map_or_else(exports, Arc::clone)
     }
 
+    /// What is wrong with a dump, and with the heaps in it as far as they are decoded.
+    pub fn problems_of(&self, dump: DumpIdx) -> impl Iterator<Item = &Problem> {
+        let of_dump = self.snapshot(dump).into_iter().flat_map(|snapshot| snapshot.problems.iter());
+        of_dump.chain(self.decoded_heaps_of(dump).flat_map(|heap| heap.problems.iter()))
+    }
+
+    fn decoded_heaps_of(&self, dump: DumpIdx) -> impl Iterator<Item = &DecodedHeap> {
+        let found = || {
+            let group = self.group_of(dump)?;
+            let position = group.dumps.iter().position(|other| *other == dump)?;
+            self.heaps_of(group)?.dumps.get(position)
+        };
+        found().into_iter().flat_map(|heaps| &heaps.heaps)
+    }
+
+    /// What the whole series of a group shows; `None` before it was judged.
+    pub fn findings_of(&self, group: &ProcessGroup) -> Option<&Arc<Vec<Finding>>> {
+        let position = self.groups.iter().position(|other| other == group)?;
+        self.findings.as_ref()?.get(position)
+    }
+
+    pub fn log(&self, log: LogIdx) -> Option<&Arc<Log>> {
+        self.logs.get(log.0)
+    }
+
+    /// Whether no file could be opened.
+    pub fn is_empty(&self) -> bool {
+        self.snapshots.is_empty() && self.logs.is_empty()
+    }
+
+    /// The logs of the process of a group of dumps.
+    pub fn logs_of(&self, group: &ProcessGroup) -> Option<&LogGroup> {
+        let position = self.groups.iter().position(|other| other == group)?;
+        self.log_groups.iter().find(|logs| logs.dumps == Some(position))
+    }
+
+    /// The dumps of the process of a group of logs.
+    pub fn dumps_of(&self, logs: &LogGroup) -> Option<&ProcessGroup> {
+        self.groups.get(logs.dumps?)
+    }
+
+    /// What the logs of a group hold; `None` before they were read.
+    pub fn umdh_of(&self, logs: &LogGroup) -> Option<&Arc<UmdhSeries>> {
+        let position = self.log_groups.iter().position(|other| other == logs)?;
+        self.umdh.as_ref()?.get(position)
+    }
+
+    /// Names for the frames of a group's logs.
+    pub fn umdh_names_of(&self, logs: &LogGroup) -> UmdhNames {
+        let dumps = self.dumps_of(logs);
+        let snapshots: Vec<Arc<Snapshot>> = dumps
+            .iter()
+            .flat_map(|group| &group.dumps)
+            .filter_map(|dump| self.snapshot(*dump))
+            .map(Arc::clone)
+            .collect();
+        let files: Vec<Arc<Log>> = logs.logs.iter().filter_map(|log| self.log(*log)).map(Arc::clone).collect();
+        UmdhNames::new(&files, &snapshots, dumps.map(|group| self.symbols_of(group)).unwrap_or_default())
+    }
+
     /// Whether something was damaged or could not be read: exit code 3.
     pub fn has_damage(&self) -> bool {
-        !self.failures.is_empty() || self.snapshots.iter().any(|snapshot| snapshot.problems.has_damage())
+        let is_damaged = |dump: usize| {
+            self.snapshots.get(dump).is_some_and(|snapshot| snapshot.problems.has_damage())
+                || self.decoded_heaps_of(DumpIdx(dump)).any(|heap| heap.problems.has_damage())
+        };
+        !self.failures.is_empty() || (0..self.snapshots.len()).any(is_damaged) || run_logs::has_damaged_logs(self)
     }
 }

@@ -1,4 +1,4 @@
-//! The pipeline in order: files → dumps → snapshots → series → traces → symbols.
+//! The pipeline in order: files → dumps → snapshots → series → traces → logs → symbols.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,17 +14,23 @@ use crate::base::progress::{Cancelled, Progress};
 use crate::input::dump;
 use crate::input::symbols::SymbolTable;
 pub use crate::input::symbols::environment::{remove_caches, symbol_search};
-pub use crate::input::symbols::search::SymbolSearch;
+pub use crate::input::symbols::search::{Downloads, SymbolSearch};
 
+pub use super::find_files::{DUMP_EXTENSIONS, LOG_EXTENSIONS};
+use super::find_files::{find_files, natural_key};
+use super::names::{NamedStacks, name_series, named_stacks};
+pub use super::run_logs::read_logs;
+use super::run_logs::{log_notes, open_logs};
 use super::series::group::{ProcessGroup, group_by_process};
+use super::series::heaps;
+use super::series::outstanding::join_outstanding;
 use super::series::thread_stacks::unwind_series;
-use super::series::traces::{decode_series, symbols_for, symbols_source};
+use super::series::traces::{decode_series, symbols_for};
 
-use super::snapshot::{Snapshot, take_snapshot};
+use super::diagnosis;
+use super::series::umdh_group::group_logs;
+use super::snapshot::{Snapshot, take_snapshot_with};
 use super::{Analysis, Failure, Note};
-
-/// The extensions of dump files, in lower case.
-pub const DUMP_EXTENSIONS: [&str; 3] = ["dmp", "mdmp", "hdmp"];
 
 /// Opens files and folders and analyses them as one series. Files that cannot be read become failures; the others are
 /// analysed.
@@ -32,11 +38,19 @@ pub const DUMP_EXTENSIONS: [&str; 3] = ["dmp", "mdmp", "hdmp"];
 /// # Errors
 /// Only when cancelled.
 pub fn run(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelled> {
+    run_with_symbols(inputs, &SymbolSearch::default(), progress)
+}
+
+/// The same, with the places for symbols: ntdll's, found on this machine, lead to its trace stores.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn run_with_symbols(inputs: &[PathBuf], search: &SymbolSearch, progress: &Progress) -> Result<Analysis, Cancelled> {
     progress.start("finding dumps", 0);
     let mut found = find_files(inputs);
-    progress.start("opening dumps", found.files.len() as u64);
+    progress.start("opening dumps", found.dumps.len() as u64);
     let opened: Vec<Result<Snapshot, Failure>> =
-        found.files.par_iter().map(|path| open_one(path, progress)).collect::<Result<_, Cancelled>>()?;
+        found.dumps.par_iter().map(|path| open_one(path, search, progress)).collect::<Result<_, Cancelled>>()?;
     let mut snapshots = Vec::new();
     for result in opened {
         match result {
@@ -49,12 +63,22 @@ pub fn run(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelle
     let mut notes = found.notes;
     let snapshots: Vec<Arc<Snapshot>> = leave_out_copies(snapshots, &mut notes).into_iter().map(Arc::new).collect();
     let groups = group_by_process(&snapshots);
+    progress.start("opening UMDH logs", 0);
+    let files = open_logs(&found.logs, &mut found.failures, &mut notes);
+    let (logs, log_groups) = group_logs(files, &snapshots, &groups);
+    notes.extend(log_notes(&logs, &log_groups));
     let analysis = Analysis {
         snapshots,
         groups,
+        logs,
+        log_groups,
+        umdh: None,
         traces: None,
+        heaps: None,
+        outstanding: None,
         thread_stacks: None,
         symbols: None,
+        findings: None,
         failures: found.failures,
         notes,
     };
@@ -77,6 +101,37 @@ pub fn decode_traces(analysis: &Analysis, progress: &Progress) -> Result<Analysi
     Ok(Analysis { traces: Some(traces), ..analysis.clone() })
 }
 
+/// Decodes the heaps of all dumps: a stage of its own, which reads all of their memory.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn decode_heaps(analysis: &Analysis, progress: &Progress) -> Result<Analysis, Cancelled> {
+    progress.start("decoding heaps", analysis.snapshots.len() as u64);
+    let mut heaps = Vec::with_capacity(analysis.groups.len());
+    for group in &analysis.groups {
+        heaps.push(Arc::new(heaps::decode_series(&snapshots_of(analysis, group), progress)?));
+    }
+    Ok(Analysis { heaps: Some(heaps), ..analysis.clone() })
+}
+
+/// Ties the blocks in use to the stacks that allocated them: a stage after [`decode_heaps`] and [`decode_traces`], without
+/// which it does nothing.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn join_blocks_and_stacks(analysis: &Analysis, progress: &Progress) -> Result<Analysis, Cancelled> {
+    progress.start("looking up the stacks of blocks", 0);
+    let mut outstanding = Vec::with_capacity(analysis.groups.len());
+    for group in &analysis.groups {
+        let (Some(heaps), Some(traces)) = (analysis.heaps_of(group), analysis.traces_of(group)) else {
+            return Ok(analysis.clone());
+        };
+        let snapshots = snapshots_of(analysis, group);
+        outstanding.push(Arc::new(join_outstanding(&snapshots, heaps, &traces.stacks, progress)?));
+    }
+    Ok(Analysis { outstanding: Some(outstanding), ..analysis.clone() })
+}
+
 /// Unwinds the stacks of all threads: a stage of its own, which needs no other.
 ///
 /// # Errors
@@ -85,7 +140,7 @@ pub fn unwind_threads(analysis: &Analysis, progress: &Progress) -> Result<Analys
     progress.start("unwinding stacks", analysis.snapshots.len() as u64);
     let mut stacks = Vec::with_capacity(analysis.groups.len());
     for group in &analysis.groups {
-        stacks.push(Arc::new(unwind_series(&snapshots_of(analysis, group), progress)?));
+        stacks.push(Arc::new(unwind_series(&snapshots_of(analysis, group), &[], progress)?));
     }
     Ok(Analysis { thread_stacks: Some(stacks), ..analysis.clone() })
 }
@@ -94,27 +149,52 @@ fn snapshots_of(analysis: &Analysis, group: &ProcessGroup) -> Vec<Arc<Snapshot>>
     group.dumps.iter().filter_map(|dump| analysis.snapshot(*dump)).map(Arc::clone).collect()
 }
 
-/// Reads the symbols of the modules that occur in the stacks of traces and threads: a stage after [`decode_traces`] and
-/// [`unwind_threads`]. Nothing is decoded again. Doing it once more, with other places or other files there, replaces the
-/// names.
+/// Reads the symbols of the modules that occur in the stacks of traces, threads and logs: a stage after [`decode_traces`],
+/// [`unwind_threads`] and [`read_logs`]. No trace is decoded again. Threads are unwound again where PDBs tell of x86 frames, or files of images
+/// were found that a dump lacks. Doing it once more, with other places or other files there, replaces the names.
 ///
 /// # Errors
 /// Only when cancelled.
 pub fn load_symbols(analysis: &Analysis, search: &SymbolSearch, progress: &Progress) -> Result<Analysis, Cancelled> {
     let mut symbols = Vec::with_capacity(analysis.groups.len());
+    let mut stacks = Vec::with_capacity(analysis.groups.len());
     for group in &analysis.groups {
         let snapshots = snapshots_of(analysis, group);
         let of_traces = analysis.traces_of(group).map(|traces| traces.stacks.addresses());
-        let of_threads = analysis.thread_stacks_of(group).map(|threads| threads.unique.addresses());
+        let unwound = analysis.thread_stacks_of(group);
         let starts = snapshots.iter().flat_map(|snapshot| &snapshot.threads).filter_map(|thread| thread.start_address);
-        let addresses = [of_traces, of_threads].into_iter().flatten().flatten().copied().chain(starts).collect();
+        let of_logs = log_addresses(analysis, group);
+        let others = of_traces.into_iter().flatten().copied().chain(starts).chain(of_logs).collect();
         let search = with_dump_folders(search, &snapshots);
-        symbols.push(Arc::new(match symbols_source(&snapshots) {
-            Some(snapshot) => symbols_for(snapshot, addresses, &search, progress)?,
-            None => SymbolTable::default(),
-        }));
+        let named = name_series(&snapshots, unwound.map(Arc::as_ref), others, &search, progress)?;
+        symbols.push(Arc::new(named.symbols));
+        stacks.extend(named.stacks.map(Arc::new).or_else(|| unwound.cloned()));
     }
-    Ok(Analysis { symbols: Some(symbols), ..analysis.clone() })
+    let thread_stacks = analysis.thread_stacks.is_some().then_some(stacks);
+    Ok(Analysis { symbols: Some(symbols), thread_stacks, ..analysis.clone() })
+}
+
+/// The addresses in the logs of a process.
+fn log_addresses(analysis: &Analysis, group: &ProcessGroup) -> Vec<Va> {
+    let position = analysis.groups.iter().position(|other| other == group);
+    let series = analysis.umdh.iter().flatten().zip(&analysis.log_groups);
+    let of_group = series.filter(|(_, logs)| logs.dumps.is_some() && logs.dumps == position);
+    of_group.flat_map(|(series, _)| series.all_frames()).filter_map(|frame| frame.address).collect()
+}
+
+/// Judges the whole series of each group: the last stage, and quick. What earlier stages have not decoded makes a finding
+/// undecided.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn diagnose(analysis: &Analysis, progress: &Progress) -> Result<Analysis, Cancelled> {
+    progress.start("judging the series", analysis.groups.len() as u64);
+    let mut findings = Vec::with_capacity(analysis.groups.len());
+    for group in &analysis.groups {
+        findings.push(Arc::new(diagnosis::diagnose(analysis, &group.dumps)));
+        progress.tick(1)?;
+    }
+    Ok(Analysis { findings: Some(findings), ..analysis.clone() })
 }
 
 /// Reads the symbols of the modules of one dump that hold one of the addresses.
@@ -131,86 +211,42 @@ pub fn load_symbols_of(
     symbols_for(snapshot, addresses, &search, progress)
 }
 
+/// The stacks of all threads of one dump, with names; image files are looked for where symbols are.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn named_stacks_of(
+    snapshot: &Arc<Snapshot>,
+    search: &SymbolSearch,
+    progress: &Progress,
+) -> Result<NamedStacks, Cancelled> {
+    named_stacks(snapshot, &with_dump_folders(search, std::slice::from_ref(snapshot)), progress)
+}
+
 /// Symbols are looked for beside the dumps too.
 fn with_dump_folders(search: &SymbolSearch, snapshots: &[Arc<Snapshot>]) -> SymbolSearch {
     let mut search = search.clone();
-    for folder in snapshots.iter().filter_map(|snapshot| snapshot.dump.path.parent()) {
-        // The parent of a bare file name is empty, and means the working folder.
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        if !search.beside.iter().any(|known| known == folder) {
-            search.beside.push(folder.to_owned());
-        }
+    for snapshot in snapshots {
+        search = beside_dump(&search, &snapshot.dump.path);
     }
     search
 }
 
-#[derive(Default)]
-struct FoundFiles {
-    files: Vec<PathBuf>,
-    failures: Vec<Failure>,
-    notes: Vec<Note>,
-}
-
-/// A folder stands for every dump in it, but not for those in its sub-folders.
-fn find_files(inputs: &[PathBuf]) -> FoundFiles {
-    let mut found = FoundFiles::default();
-    let mut seen = BTreeSet::new();
-    for input in inputs {
-        let files = if input.is_dir() { dumps_in_folder(input, &mut found.failures) } else { vec![input.clone()] };
-        for file in files {
-            let canonical = file.canonicalize().unwrap_or_else(|_| file.clone());
-            if seen.insert(canonical) {
-                found.files.push(file);
-            } else {
-                let text = format!("named more than once and used once: {}", printable_path(&file));
-                found.notes.push(Note { text, dumps: Vec::new() });
-            }
-        }
+fn beside_dump(search: &SymbolSearch, dump: &Path) -> SymbolSearch {
+    let mut search = search.clone();
+    // The parent of a bare file name is empty, and means the working folder.
+    let folder = dump.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    if let Some(folder) = folder.filter(|folder| !search.beside.iter().any(|known| known == folder)) {
+        search.beside.push(folder.to_owned());
     }
-    found
+    search
 }
 
-fn dumps_in_folder(folder: &Path, failures: &mut Vec<Failure>) -> Vec<PathBuf> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => {
-            let text = format!("cannot be listed: {error}; check that you may read it: {}", printable_path(folder));
-            failures.push(Failure { path: folder.to_owned(), text });
-            return Vec::new();
-        }
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        match entry {
-            Ok(entry) if is_dump_name(&entry.path()) => files.push(entry.path()),
-            Ok(_) => {}
-            Err(error) => {
-                let text = format!("cannot be listed to its end: {error}: {}", printable_path(folder));
-                failures.push(Failure { path: folder.to_owned(), text });
-                break;
-            }
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        let text =
-            format!("holds no .dmp, .mdmp or .hdmp file; choose the folder with the dumps: {}", printable_path(folder));
-        failures.push(Failure { path: folder.to_owned(), text });
-    }
-    files
-}
-
-/// Whether a file's extension says that it is a dump.
-pub fn is_dump_name(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| DUMP_EXTENSIONS.contains(&extension.as_str())) && !path.is_dir()
-}
-
-fn open_one(path: &Path, progress: &Progress) -> Result<Result<Snapshot, Failure>, Cancelled> {
+fn open_one(path: &Path, search: &SymbolSearch, progress: &Progress) -> Result<Result<Snapshot, Failure>, Cancelled> {
     progress.check()?;
     // One dump that makes the program stumble must not take the others with it.
     let result = catch_unwind(AssertUnwindSafe(|| match dump::open(path) {
-        Ok(dump) => take_snapshot(dump, progress).map(Ok),
+        Ok(dump) => take_snapshot_with(dump, &beside_dump(search, path), progress).map(Ok),
         Err(error) => Ok(Err(Failure { path: path.to_owned(), text: error.to_string() })),
     }));
     progress.tick(1)?;
@@ -225,31 +261,6 @@ fn sort_by_time(snapshots: &mut [Snapshot]) {
     snapshots.sort_by_cached_key(|snapshot| {
         (snapshot.time().is_none(), snapshot.time(), natural_key(&snapshot.dump.path.to_string_lossy()))
     });
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum NamePart {
-    Number(u128),
-    Text(String),
-}
-
-fn natural_key(name: &str) -> Vec<NamePart> {
-    let mut parts = Vec::new();
-    let mut rest = name;
-    while let Some(first) = rest.chars().next() {
-        let is_number = first.is_ascii_digit();
-        let end = rest.find(|c: char| c.is_ascii_digit() != is_number).unwrap_or(rest.len());
-        let (part, after) = rest.split_at(end);
-        // A number too long for 128 bits sorts as text.
-        let part = part
-            .parse()
-            .ok()
-            .filter(|_| is_number)
-            .map_or_else(|| NamePart::Text(part.to_lowercase()), NamePart::Number);
-        parts.push(part);
-        rest = after;
-    }
-    parts
 }
 
 /// A copy of a dump would stand in every plot twice.
@@ -342,16 +353,4 @@ fn mixed_width_note(dumps: &[DumpIdx], analysis: &Analysis) -> Option<Note> {
             .to_owned(),
         dumps: dumps.to_vec(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_sort_with_numbers_by_value() {
-        let mut names = ["dump-10.dmp", "dump-9.dmp", "Dump-1.dmp"];
-        names.sort_by_cached_key(|name| natural_key(name));
-        assert_eq!(names, ["Dump-1.dmp", "dump-9.dmp", "dump-10.dmp"]);
-    }
 }

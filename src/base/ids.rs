@@ -12,6 +12,16 @@ pub struct ModuleIdx(pub usize);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct HeapIdx(pub usize);
 
+/// Position of a UMDH log in time order, from 0. People see it as `log 1`: `Display` adds the one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LogIdx(pub usize);
+
+impl std::fmt::Display for LogIdx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0.saturating_add(1))
+    }
+}
+
 impl std::fmt::Display for DumpIdx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0.saturating_add(1))

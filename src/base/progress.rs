@@ -42,6 +42,13 @@ impl Progress {
         self.inner.total.store(total, Ordering::Relaxed);
     }
 
+    /// Says more of the stage that runs; its steps stay.
+    pub fn describe(&self, stage: impl Into<String>) {
+        if let Ok(mut text) = self.inner.stage.lock() {
+            *text = stage.into();
+        }
+    }
+
     /// Counts `steps` as done. Call it at least every 64k items or 20 ms: this is where a cancel takes effect.
     pub fn tick(&self, steps: u64) -> Result<(), Cancelled> {
         self.inner.done.fetch_add(steps, Ordering::Relaxed);

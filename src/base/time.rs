@@ -1,4 +1,4 @@
-//! Points in time as dumps hold them, always UTC.
+//! Points in time: of dumps, which are always UTC, and of logs, which have the clock of a machine without its zone.
 
 use std::fmt;
 
@@ -56,6 +56,40 @@ impl UtcTime {
     }
 }
 
+/// A point in time on the clock of a machine whose zone is not told: nanoseconds since 1970-01-01 00:00 on that clock.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LocalTime {
+    pub unix_ns: i128,
+}
+
+impl LocalTime {
+    /// `2012-04-30 12:09`, with seconds or without.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (date, clock) = text.trim().split_once(' ')?;
+        let numbers = |text: &str, separator: char| {
+            text.trim().split(separator).map(|part| part.parse::<u16>().ok()).collect::<Option<Vec<u16>>>()
+        };
+        let (date, clock) = (numbers(date, '-')?, numbers(clock, ':')?);
+        let ([year, month, day], [hour, minute, rest @ ..]) = (&date[..], &clock[..]) else { return None };
+        let narrow = |value: u16| u8::try_from(value).ok();
+        let month = time::Month::try_from(narrow(*month)?).ok()?;
+        let date = time::Date::from_calendar_date(i32::from(*year), month, narrow(*day)?).ok()?;
+        let second = rest.first().copied().unwrap_or(0);
+        let moment = date.with_hms(narrow(*hour)?, narrow(*minute)?, narrow(second)?).ok()?;
+        Some(Self { unix_ns: moment.assume_utc().unix_timestamp_nanos() })
+    }
+
+    /// The same moment where local time lies `bias_minutes` behind UTC, as Windows counts it: -120 in a summer of Berlin.
+    pub const fn to_utc(self, bias_minutes: i32) -> UtcTime {
+        UtcTime { unix_ns: self.unix_ns + bias_minutes as i128 * 60_000_000_000 }
+    }
+
+    /// `2012-04-30 12:09:00`.
+    pub fn table_text(self) -> String {
+        UtcTime { unix_ns: self.unix_ns }.table_text()
+    }
+}
+
 /// RFC 3339: `2011-05-14T20:13:05Z`, with the fraction only where there is one.
 impl fmt::Display for UtcTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,6 +114,16 @@ mod tests {
         let from_filetime = UtcTime::from_filetime(129_498_776_050_000_000);
         assert_eq!(from_unix, from_filetime);
         assert_eq!(from_unix.map(|t| t.to_string()).as_deref(), Some("2011-05-14T20:13:25Z"));
+    }
+
+    #[test]
+    fn local_time_needs_a_zone_to_be_a_moment() {
+        let local = LocalTime::parse("2011-05-12 12:08").expect("a time");
+        assert_eq!(local.to_utc(-120).to_string(), "2011-05-12T10:08:00Z");
+        assert_eq!(local.table_text(), "2011-05-12 12:08:00");
+        for text in ["", "2011-05-12", "2011-13-12 12:08", "2011-05-12 25:08", "12:08 2011-05-12"] {
+            assert_eq!(LocalTime::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::analysis::diagnosis::pattern::PatternId;
 use crate::base::addr::Va;
 use crate::base::version::VERSION;
 use crate::present::stacks::StackForm;
@@ -12,7 +14,7 @@ use crate::sample::Variant;
 
 /// Shows what grew over a series of Windows process memory dumps.
 ///
-/// Exit codes: 0 done, 1 nothing could be analysed, 2 wrong use, 3 analysed with damage.
+/// Exit codes: 0 done, 1 nothing could be analysed, 2 wrong use, 3 analysed with damage, 4 a finding of --fail-on was made.
 #[derive(Parser, Debug)]
 #[command(name = "dumptrend-cli", version = VERSION)]
 pub struct Arguments {
@@ -22,7 +24,7 @@ pub struct Arguments {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Analyse dumps as one series and print a report.
+    /// Analyse dumps and UMDH logs as one series and print a report.
     Report(ReportArguments),
     /// List memory of a dump as pointers with their symbols, as WinDbg's dps does.
     Dps(DpsArguments),
@@ -30,13 +32,13 @@ pub enum Command {
     Stacks(StacksArguments),
     /// Write a UMDH log of a dump: the entries of its stack trace database, by stack.
     Umdh(UmdhArguments),
-    /// Write a sample series: six dumps of one run of AllocFree.exe, or a variant for another Windows.
+    /// Write a sample series: six dumps of one run of AllocFree.exe with a UMDH log each, or a variant for another Windows.
     Sample(SampleArguments),
 }
 
 #[derive(Args, Debug)]
 pub struct ReportArguments {
-    /// Dumps, and folders that hold them (.dmp, .mdmp, .hdmp).
+    /// Dumps and UMDH logs, together or alone, and folders that hold them (.dmp, .mdmp, .hdmp; .log, .txt).
     pub inputs: Vec<PathBuf>,
     /// Analyse the built-in sample series.
     #[arg(long, conflicts_with = "inputs")]
@@ -52,22 +54,36 @@ pub struct ReportArguments {
     /// Compare with this dump, by its number in time order, instead of the first.
     #[arg(long, value_name = "N")]
     pub baseline: Option<usize>,
+    /// End with exit code 4 when one of these findings was made: a gate for soak tests. Several with commas between.
+    #[arg(long, value_name = "FINDING", value_delimiter = ',', value_parser = patterns())]
+    pub fail_on: Vec<PatternId>,
     #[command(flatten)]
     pub symbols: SymbolArguments,
 }
 
+/// Takes the keys of the JSON report, and lists them in the help.
+fn patterns() -> impl TypedValueParser<Value = PatternId> {
+    let keys = PossibleValuesParser::new(PatternId::ALL.map(PatternId::key));
+    keys.try_map(|key| PatternId::parse(&key).ok_or("there is no such finding"))
+}
+
 #[derive(Args, Clone, Debug, Default)]
 pub struct SymbolArguments {
-    /// A folder with PDBs, or a symbol path (srv*STORE, cache*STORE, lists with ;). May be given more than once. Looked at
-    /// before the folders of the dumps and _NT_SYMBOL_PATH. Nothing is downloaded.
+    /// A folder with PDBs, or a symbol path (srv*STORE*URL, cache*STORE, lists with ;). May be given more than once. Looked
+    /// at before the folders of the dumps and _NT_SYMBOL_PATH. Servers in it are asked for what is not on this machine, and
+    /// what they give is kept in its store: srv* alone is Microsoft's server with the debuggers' own store.
     #[arg(long = "symbol-path", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Ask the servers of _NT_SYMBOL_PATH too. Without this nothing is downloaded but from servers that --symbol-path names.
+    #[arg(long)]
+    pub download: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Format {
     Text,
     Json,
+    Html,
     Csv,
 }
 
@@ -78,6 +94,8 @@ pub enum Table {
     Regions,
     Threads,
     Stacks,
+    Heaps,
+    Umdh,
 }
 
 impl From<Table> for CsvTable {
@@ -88,6 +106,8 @@ impl From<Table> for CsvTable {
             Table::Regions => Self::Regions,
             Table::Threads => Self::Threads,
             Table::Stacks => Self::Stacks,
+            Table::Heaps => Self::Heaps,
+            Table::Umdh => Self::Umdh,
         }
     }
 }
@@ -117,7 +137,8 @@ pub struct StacksArguments {
     pub form: Form,
     #[command(flatten)]
     pub symbols: SymbolArguments,
-    /// Where image files are, by name or as in a symbol store: for dumps that do not hold the images.
+    /// Where image files are, by name or as in a symbol store: for dumps that do not hold the images. They are looked for
+    /// where symbols are, too.
     #[arg(long, value_name = "FOLDER")]
     pub images: Option<PathBuf>,
 }
@@ -151,7 +172,7 @@ pub struct UmdhArguments {
 pub struct SampleArguments {
     /// The folder to write to; it is made when it is not there.
     pub folder: PathBuf,
-    /// Which sample: series, case-a, x86, win10 or xp.
+    /// Which sample: series, case-a, x86, win10, xp, heap-leak, region-leak, fluctuation or original.
     #[arg(long, value_name = "NAME", default_value = "series", value_parser = parse_variant)]
     pub variant: Variant,
     /// Make each dump this large, for measuring: bytes, or with K, M or G. The files are sparse.

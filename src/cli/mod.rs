@@ -11,21 +11,24 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::analysis::diagnosis::pattern::PatternId;
 use crate::analysis::run::{
-    decode_traces, load_symbols, load_symbols_of, remove_caches, run as open_series, symbol_search, unwind_threads,
+    Downloads, SymbolSearch, decode_heaps, decode_traces, diagnose, join_blocks_and_stacks, load_symbols,
+    load_symbols_of, named_stacks_of, read_logs, remove_caches, run_with_symbols as open_series, symbol_search,
+    unwind_threads,
 };
-use crate::analysis::series::thread_stacks::stack_addresses;
 use crate::analysis::snapshot::Snapshot;
-use crate::analysis::snapshot::thread_stacks::{thread_stacks, thread_stacks_with_images};
 use crate::analysis::{Analysis, Failure};
 use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
 use crate::base::printable::printable_path;
 use crate::base::progress::{Cancelled, Progress};
+use crate::present::diagnosis::{findings, found_patterns};
 use crate::present::dps::{dps, dps_text, pointer_values};
 use crate::present::stacks::thread_text;
 use crate::report::csv::csv_report;
 use crate::report::file::{WriteError, write_whole, write_whole_with};
+use crate::report::html::html_report;
 use crate::report::json::json_report;
 use crate::report::text::text_report;
 use crate::report::umdh::{Written, write_umdh};
@@ -46,6 +49,8 @@ pub enum Outcome {
     NothingAnalysed,
     WrongUse,
     Damaged,
+    /// A finding was made that the caller asked to fail on.
+    FailedOn,
 }
 
 impl Outcome {
@@ -55,6 +60,7 @@ impl Outcome {
             Self::NothingAnalysed => 1,
             Self::WrongUse => 2,
             Self::Damaged => 3,
+            Self::FailedOn => 4,
         }
     }
 }
@@ -101,7 +107,7 @@ fn run_report(arguments: &ReportArguments, progress: &Progress) -> Result<Outcom
         return report_on(&files, arguments, progress);
     }
     if arguments.inputs.is_empty() {
-        eprintln!("dumptrend: name the dumps or the folder that holds them, or use --sample");
+        eprintln!("dumptrend: name the dumps and UMDH logs, or the folder that holds them, or use --sample");
         return Ok(Outcome::WrongUse);
     }
     report_on(&arguments.inputs, arguments, progress)
@@ -128,6 +134,7 @@ pub fn print_text_report(inputs: &[PathBuf], is_sample: bool) -> ExitCode {
         table: None,
         output: None,
         baseline: None,
+        fail_on: Vec::new(),
         symbols: SymbolArguments::default(),
     };
     exit_code(run_report(&arguments, &Progress::default()))
@@ -145,7 +152,7 @@ pub fn sample_folder() -> PathBuf {
 fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progress) -> Result<Outcome, CliError> {
     let analysis = Arc::new(with_progress_line(progress, || analyse(inputs, &arguments.symbols, progress))?);
     print_failures(&analysis.failures);
-    if analysis.snapshots.is_empty() {
+    if analysis.is_empty() {
         return Ok(Outcome::NothingAnalysed);
     }
     let baseline = match arguments.baseline {
@@ -165,7 +172,22 @@ fn report_on(inputs: &[PathBuf], arguments: &ReportArguments, progress: &Progres
     }
     let text = render(&analysis, arguments, baseline)?;
     write_result(&text, arguments.output.as_deref())?;
+    let failed_on = made_findings(&analysis, &arguments.fail_on, baseline);
+    if !failed_on.is_empty() {
+        eprintln!("dumptrend: found {}", failed_on.join(", "));
+        return Ok(Outcome::FailedOn);
+    }
     Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
+}
+
+/// Which of the wanted findings were made, in any process.
+fn made_findings(analysis: &Analysis, wanted: &[PatternId], baseline: Option<DumpIdx>) -> Vec<&'static str> {
+    let made: Vec<PatternId> = analysis
+        .groups
+        .iter()
+        .flat_map(|group| found_patterns(&findings(analysis, &group.compared_dumps(baseline))))
+        .collect();
+    wanted.iter().filter(|pattern| made.contains(pattern)).map(|pattern| pattern.key()).collect()
 }
 
 fn render(
@@ -176,6 +198,7 @@ fn render(
     match arguments.format {
         Format::Text => Ok(text_report(analysis, baseline)),
         Format::Json => Ok(json_report(analysis, baseline)?),
+        Format::Html => Ok(html_report(analysis, baseline)),
         Format::Csv => Ok(csv_report(analysis, arguments.table.unwrap_or(args::Table::Uses).into(), baseline)),
     }
 }
@@ -189,9 +212,11 @@ fn print_failures(failures: &[Failure]) {
 /// Whether the output would replace one of the dumps that it is about; says so.
 fn would_overwrite(analysis: &Analysis, output: Option<&Path>) -> bool {
     let Some(output) = output.and_then(|output| output.canonicalize().ok()) else { return false };
-    let is_output = |snapshot: &&Arc<Snapshot>| snapshot.dump.path.canonicalize().is_ok_and(|path| path == output);
-    let Some(dump) = analysis.snapshots.iter().find(is_output) else { return false };
-    eprintln!("dumptrend: the output would replace a dump, name another file: {}", printable_path(&dump.dump.path));
+    let is_output = |path: &Path| path.canonicalize().is_ok_and(|path| path == output);
+    let dumps = analysis.snapshots.iter().map(|snapshot| ("a dump", &snapshot.dump.path));
+    let logs = analysis.logs.iter().map(|log| ("a UMDH log", &log.file.path));
+    let Some((what, path)) = dumps.chain(logs).find(|(_, path)| is_output(path)) else { return false };
+    eprintln!("dumptrend: the output would replace {what}, name another file: {}", printable_path(path));
     true
 }
 
@@ -215,23 +240,44 @@ fn unless_closed<T: Default>(printed: Result<T, CliError>) -> Result<T, CliError
     }
 }
 
-/// All stages: the overview, the stack traces, their names.
+/// Where symbols are looked for.
+fn symbols_of(arguments: &SymbolArguments) -> SymbolSearch {
+    let downloads = if arguments.download { Downloads::AllServers } else { Downloads::UserServers };
+    let search = symbol_search(arguments.paths.clone(), downloads);
+    if arguments.download && !search.has_servers_to_ask() {
+        eprintln!("dumptrend: no symbol path names a server to download from; --symbol-path srv* is Microsoft's");
+    }
+    search
+}
+
+/// All stages: the overview, heaps and stack traces, threads, names, the verdicts.
 fn analyse(inputs: &[PathBuf], symbols: &SymbolArguments, progress: &Progress) -> Result<Analysis, Cancelled> {
-    let analysis = decode_traces(&open_series(inputs, progress)?, progress)?;
-    load_symbols(&unwind_threads(&analysis, progress)?, &symbol_search(symbols.paths.clone()), progress)
+    let search = symbols_of(symbols);
+    let analysis = decode_heaps(&open_series(inputs, &search, progress)?, progress)?;
+    let analysis = join_blocks_and_stacks(&decode_traces(&analysis, progress)?, progress)?;
+    let analysis = read_logs(&analysis, progress)?;
+    let named = load_symbols(&unwind_threads(&analysis, progress)?, &search, progress)?;
+    diagnose(&named, progress)
 }
 
 fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, CliError> {
-    let analysis = open_series(std::slice::from_ref(&arguments.dump), progress)?;
+    let search = symbols_of(&arguments.symbols);
+    let analysis = open_series(std::slice::from_ref(&arguments.dump), &search, progress)?;
     print_failures(&analysis.failures);
-    let Some(snapshot) = analysis.snapshots.first() else { return Ok(Outcome::NothingAnalysed) };
+    let Some(snapshot) = analysis.snapshots.first() else {
+        if let Some(log) = analysis.logs.first() {
+            let log = printable_path(&log.file.path);
+            eprintln!("dumptrend: memory is of a dump, and this is a UMDH log; name a dump: {log}");
+        }
+        return Ok(Outcome::NothingAnalysed);
+    };
     // A 32-bit program's own pointers are 32 bits wide, whatever wrote the dump.
     let width = if snapshot.is_wow64() { PointerWidth::Bits32 } else { snapshot.pointer_width() };
     // More would be a file, not a listing.
     let count = arguments.count.min(MOST_DPS_LINES);
     let memory = &snapshot.dump.memory;
     let values = pointer_values(memory, arguments.address, count, width);
-    let symbols = load_symbols_of(snapshot, &symbol_search(arguments.symbols.paths.clone()), values, progress)?;
+    let symbols = load_symbols_of(snapshot, &search, values, progress)?;
     let lines = dps(memory, &symbols, arguments.address, count, width);
     let text: String = lines.iter().map(|line| dps_text(line, width) + "\n").collect();
     print_result(&text)?;
@@ -244,23 +290,18 @@ fn run_stacks(arguments: &StacksArguments, progress: &Progress) -> Result<Outcom
         Err(outcome) => return Ok(outcome),
     };
     let Some(snapshot) = analysis.snapshots.first() else { return Ok(Outcome::NothingAnalysed) };
-    let stacks = with_progress_line(progress, || match &arguments.images {
-        None => thread_stacks(snapshot, None, progress),
-        Some(folder) => {
-            let (stacks, image_count) = thread_stacks_with_images(snapshot, folder, None, progress)?;
-            if image_count == 0 {
-                eprintln!("dumptrend: no image of the dump's modules was found; look at {}", printable_path(folder));
-            }
-            Ok(stacks)
-        }
-    })?;
-    let addresses = stacks.iter().flat_map(|(_, stacks)| stack_addresses(stacks)).collect();
-    let symbols = load_symbols_of(snapshot, &symbol_search(arguments.symbols.paths.clone()), addresses, progress)?;
+    let mut search = symbols_of(&arguments.symbols);
+    search.user_folders.extend(arguments.images.clone());
+    let named = with_progress_line(progress, || named_stacks_of(snapshot, &search, progress))?;
+    if let Some(folder) = arguments.images.as_ref().filter(|_| named.image_count == 0) {
+        eprintln!("dumptrend: no image of the dump's modules was found; look at {}", printable_path(folder));
+    }
+    let symbols = &named.symbols;
     // Both in the order of the thread list.
     let listed = snapshot.threads.iter().filter(|thread| thread.is_listed);
     let texts: Vec<String> = listed
-        .zip(&stacks)
-        .map(|(thread, (_, stacks))| thread_text(snapshot, thread, stacks, &symbols, arguments.form.into()))
+        .zip(&named.stacks)
+        .map(|(thread, (_, stacks))| thread_text(snapshot, thread, stacks, symbols, arguments.form.into()))
         .collect();
     print_result(&texts.join("\n"))?;
     Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
@@ -269,8 +310,13 @@ fn run_stacks(arguments: &StacksArguments, progress: &Progress) -> Result<Outcom
 /// Opens what must be one dump; where it is none or several, says so and gives the outcome.
 fn open_one(path: &Path, what: &str, progress: &Progress) -> Result<Result<Analysis, Outcome>, CliError> {
     let input = [path.to_owned()];
-    let analysis = with_progress_line(progress, || open_series(&input, progress))?;
+    let search = symbol_search(Vec::new(), Downloads::NotYet);
+    let analysis = with_progress_line(progress, || open_series(&input, &search, progress))?;
     print_failures(&analysis.failures);
+    if let (Some(log), true) = (analysis.logs.first(), analysis.snapshots.is_empty()) {
+        let log = printable_path(&log.file.path);
+        eprintln!("dumptrend: {what} of a dump, and this is a UMDH log, which the report shows; name a dump: {log}");
+    }
     Ok(match analysis.snapshots.len() {
         0 => Err(Outcome::NothingAnalysed),
         1 => Ok(analysis),

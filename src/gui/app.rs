@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use eframe::egui;
 
+use crate::base::ids::DumpIdx;
 use crate::jobs::open_series::JobOutput;
 use crate::jobs::{JobId, Jobs};
 use crate::present::log::LogEntry;
@@ -48,6 +49,8 @@ pub struct App {
     pub(super) opening: Option<(JobId, Vec<PathBuf>)>,
     /// Files of other starts, when they come to this window.
     pub(super) incoming: Option<Incoming>,
+    /// The one that reads symbols, if it still runs.
+    pub(super) naming_job: Option<JobId>,
     pub(super) dialogs: Dialogs,
     pub(super) screenshots: Screenshots,
     pub(super) commands: RefCell<Vec<Command>>,
@@ -55,6 +58,8 @@ pub struct App {
     pub(super) messages: Vec<LogEntry>,
     /// The newest message, in the status bar until it is dismissed.
     pub(super) message: Option<Message>,
+    /// What is judged now, or was last: the generation and the dumps.
+    pub(super) judging: Option<((u64, Vec<DumpIdx>), JobId)>,
     pub(super) is_help_open: bool,
     pub(super) is_about_open: bool,
 }
@@ -81,11 +86,13 @@ impl App {
             jobs: Jobs::new(Arc::new(move || to_wake.request_repaint())),
             opening: None,
             incoming: None,
+            naming_job: None,
             dialogs: Dialogs::default(),
             screenshots: Screenshots::new(options.screenshot_and_quit.clone()),
             commands: RefCell::new(Vec::new()),
             messages: Vec::new(),
             message: None,
+            judging: None,
             is_help_open: false,
             is_about_open: false,
             options,

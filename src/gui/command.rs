@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::analysis::diagnosis::evidence::Place;
+use crate::analysis::diagnosis::pattern::PatternId;
 use crate::base::ids::DumpIdx;
 use crate::jobs::JobId;
 use crate::present::series_plot::Axis;
@@ -29,6 +31,10 @@ pub enum Command {
     ForgetRecent,
     Show(Tab),
     Select(Item),
+    /// Show where a piece of evidence can be looked at.
+    ShowPlace(Place),
+    /// Show one finding with its advice.
+    ShowFinding(PatternId),
     Back,
     Forward,
     /// Compare with this dump; `None` is the first of the process.
@@ -38,9 +44,13 @@ pub enum Command {
     SetDivision(Division),
     SetAxis(Axis),
     SetScale(Scale),
+    /// Whether the plot leaves out what instrumentation holds.
+    SetNet(bool),
     SetSkipRules(SkipRules),
     /// Look for symbols in these places, now and from now on.
     SetSymbolPath(String),
+    /// Ask the servers of `_NT_SYMBOL_PATH` for symbols.
+    SetDownload(bool),
     SetTheme(ThemeChoice),
     SetTextSize(f32),
     /// Whether other starts hand their files to this window.
@@ -51,6 +61,9 @@ pub enum Command {
         file_name: String,
         text: String,
     },
+    /// Run commands of an advice as administrator; the user has seen them and agreed.
+    #[cfg(windows)]
+    RunElevated(Vec<String>),
     SaveScreenshot,
     CopyScreenshot,
     CancelJob(JobId),

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use eframe::egui;
 
-use crate::analysis::run::DUMP_EXTENSIONS;
+use crate::analysis::run::{DUMP_EXTENSIONS, LOG_EXTENSIONS};
 
 use super::command::Command;
 
@@ -80,10 +80,17 @@ impl Dialogs {
 }
 
 fn files_dialog(title: &str) -> rfd::FileDialog {
+    let of_series: Vec<&str> = DUMP_EXTENSIONS.into_iter().chain(LOG_EXTENSIONS).collect();
     // Some dialogs tell letters' cases apart.
-    let upper_case = DUMP_EXTENSIONS.map(str::to_uppercase);
-    let extensions: Vec<&str> = DUMP_EXTENSIONS.into_iter().chain(upper_case.iter().map(String::as_str)).collect();
-    rfd::FileDialog::new().set_title(title).add_filter("process dumps", &extensions).add_filter("all files", &["*"])
+    let both_cases = |extensions: &[&str]| -> Vec<String> {
+        let upper = extensions.iter().map(|extension| extension.to_uppercase());
+        extensions.iter().map(|extension| (*extension).to_owned()).chain(upper).collect()
+    };
+    rfd::FileDialog::new()
+        .set_title(title)
+        .add_filter("process dumps and UMDH logs", &both_cases(&of_series))
+        .add_filter("process dumps", &both_cases(&DUMP_EXTENSIONS))
+        .add_filter("all files", &["*"])
 }
 
 fn answer(dialog: rfd::FileDialog, purpose: Purpose) -> Option<Answer> {

@@ -7,10 +7,13 @@ use std::time::Duration;
 use eframe::egui::{self, Key, KeyboardShortcut, Modifiers};
 
 use crate::analysis::Analysis;
+use crate::analysis::diagnosis::evidence::Place as EvidencePlace;
 use crate::base::ids::DumpIdx;
+use crate::base::progress::{Cancelled, Progress};
 use crate::jobs::Finished;
 use crate::jobs::open_series::{
-    JobOutput, decode_series, name_series, open_sample, open_series, save_file, unwind_series,
+    JobOutput, SymbolChoice, decode_series, decode_series_heaps, download_symbols, join_series, judge_series,
+    name_series, open_sample, open_series, read_series_logs, save_file, unwind_series,
 };
 use crate::present::log::{Gravity, LogEntry};
 
@@ -20,10 +23,11 @@ use super::dialogs::Answer;
 use super::running_window::{Incoming, Start, hand_over_or_listen, name_of_this_user};
 use super::screenshot::{Target, to_png};
 use super::selection::{History, Item, Place};
-use super::session::Session;
+use super::session::{Judged, Session};
 use super::tab::Tab;
 use super::{settings, theme};
 
+const JUDGING: &str = "judging the series";
 /// How long the bars of running jobs may be out of date.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -55,6 +59,7 @@ impl App {
         for command in commands {
             self.apply(ctx, command);
         }
+        self.judge_when_due();
         if !self.jobs.is_idle() {
             ctx.request_repaint_after(PROGRESS_INTERVAL);
         }
@@ -75,15 +80,45 @@ impl App {
                 }
                 Finished::Done(JobOutput::Decoded(analysis)) => {
                     self.take_stage(&analysis, |shown| Analysis { traces: analysis.traces.clone(), ..shown });
+                    self.read_logs();
+                    self.read_symbols_when_due();
+                    self.join_when_due();
+                }
+                Finished::Done(JobOutput::LogsRead(analysis)) => {
+                    self.take_stage(&analysis, |shown| Analysis { umdh: analysis.umdh.clone(), ..shown });
+                    // Their stacks may be of modules that no other stack is of.
                     self.read_symbols_when_due();
                 }
+                Finished::Done(JobOutput::HeapsDecoded(analysis)) => {
+                    self.take_stage(&analysis, |shown| Analysis { heaps: analysis.heaps.clone(), ..shown });
+                    self.join_when_due();
+                }
+                Finished::Done(JobOutput::Joined(analysis)) => {
+                    self.take_stage(&analysis, |shown| Analysis { outstanding: analysis.outstanding.clone(), ..shown });
+                }
+                Finished::Done(JobOutput::Judged { generation, dumps, findings }) => {
+                    self.session.judged = Some(Judged { generation, dumps, findings: Arc::new(findings) });
+                }
+                Finished::Done(JobOutput::Ran(lines)) => self.tell(format!("done: {lines}"), false),
                 Finished::Done(JobOutput::Unwound(analysis)) => {
                     let stacks = analysis.thread_stacks.clone();
                     self.take_stage(&analysis, |shown| Analysis { thread_stacks: stacks, ..shown });
                     self.read_symbols_when_due();
                 }
-                Finished::Done(JobOutput::Named(analysis)) => {
-                    self.take_stage(&analysis, |shown| Analysis { symbols: analysis.symbols.clone(), ..shown });
+                Finished::Done(JobOutput::Named { analysis, has_servers }) => {
+                    let (symbols, stacks) = (analysis.symbols.clone(), analysis.thread_stacks.clone());
+                    let is_shown = self.take_stage(&analysis, |shown| Analysis {
+                        symbols,
+                        // Frame data and image files may have made them longer.
+                        thread_stacks: stacks.or(shown.thread_stacks),
+                        ..shown
+                    });
+                    if is_shown && has_servers {
+                        let choice = self.symbol_choice();
+                        self.start_naming("downloading symbols", move |analysis, progress| {
+                            download_symbols(analysis, &choice, progress)
+                        });
+                    }
                 }
                 Finished::Done(JobOutput::Saved(path)) => {
                     self.tell(format!("saved {}", path.display()), false);
@@ -92,6 +127,8 @@ impl App {
                     }
                 }
                 Finished::Done(JobOutput::Failed(text)) => self.tell(text, true),
+                // Outdated, or cancelled with the rest: the next choice of dumps is judged again.
+                Finished::Cancelled if title == JUDGING => {}
                 Finished::Cancelled => self.tell(format!("{title}: cancelled"), false),
                 Finished::Panicked(text) => {
                     self.tell(format!("{title}: dumptrend made a mistake, please report it: {text}"), true);
@@ -104,7 +141,7 @@ impl App {
     fn show_series(&mut self, inputs: Vec<PathBuf>, analysis: Analysis) {
         let failed_count = analysis.failures.len();
         let first_failure = analysis.failures.first().map(|failure| failure.text.clone());
-        if analysis.snapshots.is_empty() {
+        if analysis.is_empty() {
             let text = first_failure.unwrap_or_else(|| "there is nothing to open".to_owned());
             for failure in &analysis.failures {
                 self.messages.push(LogEntry {
@@ -135,31 +172,84 @@ impl App {
         self.session.interval = interval.filter(|(from, to)| from < to);
         self.session.selected = None;
         self.session.selected = selected.or_else(|| self.session.dump()).map(Item::Dump);
-        // Places in another series mean nothing in this one.
-        let place = Place { tab: self.history.place().tab, item: self.session.selected };
+        // Places in another series mean nothing in this one. Of logs alone only one tab has something to show.
+        let has_dumps = !self.session.analysis.snapshots.is_empty();
+        let tab = if has_dumps { self.history.place().tab } else { Tab::Umdh };
+        let place = Place { tab, item: self.session.selected };
         self.history = History::starting_at(place);
         if self.session.analysis.snapshots.iter().any(|snapshot| !snapshot.trace_stores.is_empty()) {
             let analysis = Arc::clone(&self.session.analysis);
             self.jobs.start("decoding stack traces", move |progress| decode_series(&analysis, progress));
+        } else {
+            self.read_logs();
+        }
+        if self.session.analysis.snapshots.iter().any(|snapshot| !snapshot.heaps.is_empty()) {
+            let analysis = Arc::clone(&self.session.analysis);
+            self.jobs.start("decoding heaps", move |progress| decode_series_heaps(&analysis, progress));
         }
         let analysis = Arc::clone(&self.session.analysis);
         self.jobs.start("unwinding stacks", move |progress| unwind_series(&analysis, progress));
-        let count = self.session.analysis.snapshots.len();
         match first_failure {
             Some(text) => self.message = Some(Message { text: with_more(text, failed_count), is_error: true }),
-            None if count == 1 => self.tell("1 dump opened".to_owned(), false),
-            None => self.tell(format!("{count} dumps opened"), false),
+            None => {
+                let analysis = &self.session.analysis;
+                let counted = |count: usize, what: &str| match count {
+                    0 => None,
+                    1 => Some(format!("1 {what}")),
+                    count => Some(format!("{count} {what}s")),
+                };
+                let parts = [counted(analysis.snapshots.len(), "dump"), counted(analysis.logs.len(), "UMDH log")];
+                let text = parts.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+                self.tell(format!("{text} opened"), false);
+            }
         }
     }
 
+    /// Logs are read when the stacks of the dumps, which stand beside theirs, are known.
+    fn read_logs(&mut self) {
+        if self.session.analysis.logs.is_empty() {
+            return;
+        }
+        let analysis = Arc::clone(&self.session.analysis);
+        self.jobs.start("reading UMDH logs", move |progress| read_series_logs(&analysis, progress));
+    }
+
     /// Takes over what a later stage found, unless another series was opened meanwhile. Stages end in any order.
-    fn take_stage(&mut self, analysis: &Analysis, join: impl FnOnce(Analysis) -> Analysis) {
-        let is_same = analysis.snapshots.len() == self.session.analysis.snapshots.len()
-            && analysis.snapshots.iter().zip(&self.session.analysis.snapshots).all(|(a, b)| Arc::ptr_eq(a, b));
+    /// Says whether it did.
+    fn take_stage(&mut self, analysis: &Analysis, join: impl FnOnce(Analysis) -> Analysis) -> bool {
+        let shown = &self.session.analysis;
+        let is_same = analysis.snapshots.len() == shown.snapshots.len()
+            && analysis.logs.len() == shown.logs.len()
+            && analysis.snapshots.iter().zip(&shown.snapshots).all(|(a, b)| Arc::ptr_eq(a, b))
+            && analysis.logs.iter().zip(&shown.logs).all(|(a, b)| Arc::ptr_eq(a, b));
         if is_same {
             self.session.analysis = Arc::new(join(Analysis::clone(&self.session.analysis)));
             self.session.generation += 1;
         }
+        is_same
+    }
+
+    /// Blocks are tied to stacks once both are decoded.
+    fn join_when_due(&mut self) {
+        let analysis = &self.session.analysis;
+        if analysis.heaps.is_some() && analysis.traces.is_some() && analysis.outstanding.is_none() {
+            let analysis = Arc::clone(analysis);
+            self.jobs.start("looking up stacks of blocks", move |progress| join_series(&analysis, progress));
+        }
+    }
+
+    /// Findings are made again for each stage and each choice of dumps; the newest request wins.
+    fn judge_when_due(&mut self) {
+        let key = (self.session.generation, self.session.interval_dumps());
+        if key.1.is_empty() || self.judging.as_ref().is_some_and(|(known, _)| *known == key) {
+            return;
+        }
+        if let Some((_, older)) = self.judging.take() {
+            self.jobs.cancel(older);
+        }
+        let (analysis, (generation, dumps)) = (Arc::clone(&self.session.analysis), key.clone());
+        let id = self.jobs.start(JUDGING, move |progress| judge_series(&analysis, generation, dumps, progress));
+        self.judging = Some((key, id));
     }
 
     /// Symbols are wanted for the modules that occur in stacks: once these are known.
@@ -172,8 +262,33 @@ impl App {
     }
 
     fn read_symbols(&mut self) {
-        let (analysis, path) = (Arc::clone(&self.session.analysis), self.settings.symbol_path.clone());
-        self.jobs.start("reading symbols", move |progress| name_series(&analysis, &path, progress));
+        let choice = self.symbol_choice();
+        self.start_naming("reading symbols", move |analysis, progress| name_series(analysis, &choice, progress));
+    }
+
+    /// The user asks: servers may have by now what they had not.
+    fn read_symbols_anew(&mut self) {
+        self.symbol_choice().forget_answers();
+        if !self.session.is_empty() {
+            self.read_symbols();
+        }
+    }
+
+    fn symbol_choice(&self) -> SymbolChoice {
+        SymbolChoice { path: self.settings.symbol_path.clone(), is_download_on: self.settings.is_download_on }
+    }
+
+    /// Names with the newest choice replace those that are on their way.
+    fn start_naming(
+        &mut self,
+        title: &str,
+        work: impl FnOnce(&Analysis, &Progress) -> Result<JobOutput, Cancelled> + Send + 'static,
+    ) {
+        if let Some(before) = self.naming_job {
+            self.jobs.cancel(before);
+        }
+        let analysis = Arc::clone(&self.session.analysis);
+        self.naming_job = Some(self.jobs.start(title, move |progress| work(&analysis, progress)));
     }
 
     /// The window's title: the process first, because task bars cut titles at the end.
@@ -293,7 +408,8 @@ impl App {
                 let folder = self.options.sample_folder.clone();
                 self.jobs.cancel_all();
                 self.opening = None;
-                self.jobs.start("opening the sample series", move |progress| open_sample(&folder, progress));
+                let choice = self.symbol_choice();
+                self.jobs.start("opening the sample series", move |progress| open_sample(&folder, &choice, progress));
             }
             Command::AskForFiles => self.dialogs.ask_for_files(ctx),
             Command::AskForMoreFiles => self.dialogs.ask_for_more_files(ctx),
@@ -309,6 +425,15 @@ impl App {
             Command::ForgetRecent => self.settings.recent.clear(),
             Command::Show(tab) => self.go(tab, self.session.selected),
             Command::Select(item) => self.go(self.history.place().tab, Some(item)),
+            Command::ShowPlace(place) => self.show_place(place),
+            Command::ShowFinding(pattern) => {
+                self.session.asked_finding = Some(pattern);
+                self.go(Tab::Findings, self.session.selected);
+            }
+            #[cfg(windows)]
+            Command::RunElevated(lines) => {
+                self.jobs.start("running as administrator", move |_| Ok(crate::jobs::elevated::run_elevated(&lines)));
+            }
             Command::Back => {
                 self.history.back();
                 self.session.selected = self.history.place().item;
@@ -337,8 +462,10 @@ impl App {
             Command::SetDivision(_)
             | Command::SetAxis(_)
             | Command::SetScale(_)
+            | Command::SetNet(_)
             | Command::SetSkipRules(_)
             | Command::SetSymbolPath(_)
+            | Command::SetDownload(_)
             | Command::SetTheme(_)
             | Command::SetOneWindow(_)
             | Command::SetTextSize(_) => self.apply_setting(ctx, &command),
@@ -350,12 +477,15 @@ impl App {
             Command::SetDivision(division) => self.settings.division = *division,
             Command::SetAxis(axis) => self.settings.axis = *axis,
             Command::SetScale(scale) => self.settings.scale = *scale,
+            Command::SetNet(is_net) => self.settings.is_net = *is_net,
             Command::SetSkipRules(rules) => self.settings.skip_rules.clone_from(rules),
             Command::SetSymbolPath(path) => {
                 self.settings.symbol_path.clone_from(path);
-                if !self.session.is_empty() {
-                    self.read_symbols();
-                }
+                self.read_symbols_anew();
+            }
+            Command::SetDownload(is_on) => {
+                self.settings.is_download_on = *is_on;
+                self.read_symbols_anew();
             }
             Command::SetTheme(choice) => {
                 self.settings.theme = *choice;
@@ -371,14 +501,34 @@ impl App {
         self.save_settings();
     }
 
+    /// The tab and the item where a piece of evidence can be looked at.
+    fn show_place(&mut self, place: EvidencePlace) {
+        let dump = place.dump();
+        let (tab, item) = match place {
+            EvidencePlace::Dump(_) | EvidencePlace::Use { .. } | EvidencePlace::Handles(_) => {
+                (Tab::Overview, Item::Dump(dump))
+            }
+            EvidencePlace::Region { start, .. } => (Tab::Regions, Item::Region { dump, start }),
+            EvidencePlace::Heap { base, .. } => {
+                let tab = Tab::Heaps;
+                (tab, Item::Region { dump, start: base })
+            }
+            EvidencePlace::Thread { tid, .. } => (Tab::Threads, Item::Thread { dump, tid }),
+            EvidencePlace::Store { .. } | EvidencePlace::TraceStack { .. } => (Tab::Traces, Item::Dump(dump)),
+            EvidencePlace::Modules(_) => (Tab::Symbols, Item::Dump(dump)),
+            EvidencePlace::Problems(_) => (Tab::Log, Item::Dump(dump)),
+        };
+        self.go(tab, Some(item));
+    }
+
     fn open(&mut self, inputs: Vec<PathBuf>) {
         // A recent series is opened from any folder.
         let inputs: Vec<PathBuf> = inputs.into_iter().map(|path| std::path::absolute(&path).unwrap_or(path)).collect();
         if !inputs.is_empty() {
             // Two series opening at once would race for the window.
             self.jobs.cancel_all();
-            let kept = inputs.clone();
-            let id = self.jobs.start("opening dumps", move |progress| open_series(inputs, progress));
+            let (choice, kept) = (self.symbol_choice(), inputs.clone());
+            let id = self.jobs.start("opening dumps", move |progress| open_series(inputs, &choice, progress));
             self.opening = Some((id, kept));
         }
     }

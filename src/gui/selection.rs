@@ -1,7 +1,7 @@
 //! The one thing that is selected, and the way back to what was selected before.
 
 use crate::base::addr::Va;
-use crate::base::ids::DumpIdx;
+use crate::base::ids::{DumpIdx, LogIdx};
 
 use super::tab::Tab;
 
@@ -10,13 +10,16 @@ use super::tab::Tab;
 pub enum Item {
     Dump(DumpIdx),
     Region { dump: DumpIdx, start: Va },
+    Log(LogIdx),
+    Thread { dump: DumpIdx, tid: u32 },
 }
 
 impl Item {
-    /// The dump that the item is in.
-    pub const fn dump(self) -> DumpIdx {
+    /// The dump that the item is in; a log is in none.
+    pub const fn dump(self) -> Option<DumpIdx> {
         match self {
-            Self::Dump(dump) | Self::Region { dump, .. } => dump,
+            Self::Dump(dump) | Self::Region { dump, .. } | Self::Thread { dump, .. } => Some(dump),
+            Self::Log(_) => None,
         }
     }
 }

@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::analysis::Analysis;
+use crate::analysis::diagnosis::Finding;
+use crate::analysis::diagnosis::pattern::PatternId;
 use crate::analysis::series::group::ProcessGroup;
+use crate::analysis::series::umdh_group::LogGroup;
 use crate::analysis::snapshot::Snapshot;
-use crate::base::ids::DumpIdx;
+use crate::base::ids::{DumpIdx, LogIdx};
 
 use super::selection::Item;
 
@@ -20,17 +23,54 @@ pub struct Session {
     pub selected: Option<Item>,
     pub baseline: Option<DumpIdx>,
     pub interval: Option<(DumpIdx, DumpIdx)>,
+    /// What was judged last.
+    pub judged: Option<Judged>,
+    /// The finding that the Findings tab is to show.
+    pub asked_finding: Option<PatternId>,
+}
+
+/// The findings over some dumps.
+#[derive(Clone)]
+pub struct Judged {
+    /// Of the analysis that was judged.
+    pub generation: u64,
+    pub dumps: Vec<DumpIdx>,
+    pub findings: Arc<Vec<Finding>>,
 }
 
 impl Session {
     pub fn is_empty(&self) -> bool {
-        self.analysis.snapshots.is_empty()
+        self.analysis.is_empty()
     }
 
-    /// The dump that views of one dump show: the selected one, else the last of the process with most dumps.
+    /// The dump that views of one dump show: the selected one, for a log the nearest in time of its process, else the last
+    /// of the process with most dumps.
     pub fn dump(&self) -> Option<DumpIdx> {
-        let selected = self.selected.map(Item::dump).filter(|dump| dump.0 < self.analysis.snapshots.len());
+        let selected = self.selected.and_then(|item| match item {
+            Item::Log(log) => self.dump_nearest_to(log),
+            item => item.dump().filter(|dump| dump.0 < self.analysis.snapshots.len()),
+        });
         selected.or_else(|| self.analysis.main_group()?.dumps.last().copied())
+    }
+
+    fn dump_nearest_to(&self, log: LogIdx) -> Option<DumpIdx> {
+        let time = self.analysis.log(log)?.time.utc?;
+        let logs = self.analysis.log_groups.iter().find(|group| group.logs.contains(&log))?;
+        let dumps = self.analysis.dumps_of(logs)?.dumps.iter();
+        let distance = |dump: &DumpIdx| {
+            let taken = self.analysis.snapshot(*dump).and_then(|snapshot| snapshot.time());
+            taken.map_or(u128::MAX, |taken| taken.ns_since(time).unsigned_abs())
+        };
+        dumps.copied().min_by_key(distance)
+    }
+
+    /// The logs that the UMDH tab shows: those that the selected one is of, else those of the process that is shown.
+    pub fn log_group(&self) -> Option<&LogGroup> {
+        let groups = &self.analysis.log_groups;
+        if let Some(Item::Log(log)) = self.selected {
+            return groups.iter().find(|group| group.logs.contains(&log));
+        }
+        self.group().and_then(|group| self.analysis.logs_of(group)).or_else(|| groups.first())
     }
 
     pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
@@ -52,6 +92,13 @@ impl Session {
     pub fn ends(&self) -> Option<(DumpIdx, DumpIdx)> {
         let dumps = self.interval_dumps();
         Some((*dumps.first()?, *dumps.last()?))
+    }
+
+    /// The findings over the compared dumps; `None` before they were judged. Those of an earlier stage of the same dumps are
+    /// shown until the next are there.
+    pub fn findings(&self) -> Option<&Arc<Vec<Finding>>> {
+        let dumps = self.interval_dumps();
+        self.judged.as_ref().filter(|judged| judged.dumps == dumps).map(|judged| &judged.findings)
     }
 
     /// The dumps of the process from the first to the second end.

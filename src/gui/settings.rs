@@ -43,8 +43,13 @@ pub struct Settings {
     pub division: Division,
     pub axis: Axis,
     pub scale: Scale,
+    /// Whether the plot leaves out what instrumentation holds.
+    pub is_net: bool,
     /// Where symbols are looked for first, in the form of `_NT_SYMBOL_PATH`.
     pub symbol_path: String,
+    /// Whether the servers of `_NT_SYMBOL_PATH` may be asked; those of the path above may, since they were given to this
+    /// program.
+    pub is_download_on: bool,
     /// Which frames are passed over to find the one that leads a stack.
     pub skip_rules: SkipRules,
     /// Files of another start go to the window that is open. Otherwise each start has a window of its own.
@@ -63,7 +68,9 @@ impl Default for Settings {
             division: Division::default(),
             axis: Axis::default(),
             scale: Scale::default(),
+            is_net: false,
             symbol_path: String::new(),
+            is_download_on: false,
             skip_rules: SkipRules::default(),
             has_one_window: false,
             recent: Vec::new(),

@@ -44,7 +44,6 @@ fn tabs_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, current: Tab) {
         ui.spacing_mut().item_spacing.x = 2.0;
         for (index, tab) in Tab::ALL.into_iter().enumerate() {
             let text = egui::RichText::new(tab.title());
-            let text = if tab.coming().is_some() { text.weak() } else { text };
             let response = ui.selectable_label(tab == current, text);
             if response.on_hover_text(format!("Ctrl+{}", index + 1)).clicked() {
                 ctx.send(Command::Show(tab));

@@ -41,21 +41,4 @@ impl Tab {
             Self::Log => "Log",
         }
     }
-
-    /// What a tab will show that this version does not have yet; `None` for those that work.
-    pub const fn coming(self) -> Option<&'static str> {
-        match self {
-            Self::Heaps => Some(
-                "The process heaps as !heap -s lists them, over the series: reserved, committed, busy and free memory, and \
-                 the blocks with their allocation stacks. The Regions tab already shows which memory belongs to each heap.",
-            ),
-            Self::Umdh => {
-                Some("UMDH logs beside the dumps, on the same time axis, with their modules taken from the dumps.")
-            }
-            Self::Findings => {
-                Some("The analysis patterns that the series shows, each with its evidence and what to do.")
-            }
-            Self::Overview | Self::Regions | Self::Threads | Self::Traces | Self::Symbols | Self::Log => None,
-        }
-    }
 }

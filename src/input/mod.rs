@@ -7,3 +7,4 @@
 pub mod dump;
 pub mod image;
 pub mod symbols;
+pub mod umdh;

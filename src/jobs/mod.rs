@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** a job that panics becomes [`Finished::Panicked`]; it never takes the window with it.
 
+#[cfg(all(windows, feature = "gui"))]
+pub mod elevated;
 pub mod open_series;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 
 use crate::analysis::Analysis;
-use crate::analysis::run::{decode_traces, load_symbols, run, symbol_search, unwind_threads};
+use crate::analysis::diagnosis::{Finding, diagnose};
+use crate::analysis::run::{
+    Downloads, SymbolSearch, decode_heaps, decode_traces, join_blocks_and_stacks, load_symbols, read_logs,
+    run_with_symbols, symbol_search, unwind_threads,
+};
+use crate::base::ids::DumpIdx;
 use crate::base::progress::{Cancelled, Progress};
 use crate::sample::{SampleError, SampleOptions, write_sample};
 
@@ -16,10 +21,26 @@ pub enum JobOutput {
     },
     /// What was opened, with one more stage done.
     Decoded(Box<Analysis>),
+    HeapsDecoded(Box<Analysis>),
+    /// Blocks in use tied to their stacks.
+    Joined(Box<Analysis>),
     Unwound(Box<Analysis>),
-    Named(Box<Analysis>),
+    Named {
+        analysis: Box<Analysis>,
+        /// Servers may have more: [`download_symbols`].
+        has_servers: bool,
+    },
+    LogsRead(Box<Analysis>),
+    /// What these dumps show, as far as it was decoded then.
+    Judged {
+        generation: u64,
+        dumps: Vec<DumpIdx>,
+        findings: Vec<Finding>,
+    },
     /// A file was written.
     Saved(PathBuf),
+    /// Commands were run as administrator.
+    Ran(String),
     /// One line: what, where, what to do.
     Failed(String),
 }
@@ -28,8 +49,8 @@ pub enum JobOutput {
 ///
 /// # Errors
 /// Only when cancelled.
-pub fn open_series(inputs: Vec<PathBuf>, progress: &Progress) -> Result<JobOutput, Cancelled> {
-    let analysis = Box::new(run(&inputs, progress)?);
+pub fn open_series(inputs: Vec<PathBuf>, choice: &SymbolChoice, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    let analysis = Box::new(run_with_symbols(&inputs, &choice.search(Downloads::NotYet), progress)?);
     Ok(JobOutput::Opened { inputs, analysis })
 }
 
@@ -41,6 +62,37 @@ pub fn decode_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutp
     Ok(JobOutput::Decoded(Box::new(decode_traces(analysis, progress)?)))
 }
 
+/// Decodes the heaps of what was opened.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn decode_series_heaps(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    Ok(JobOutput::HeapsDecoded(Box::new(decode_heaps(analysis, progress)?)))
+}
+
+/// Ties blocks in use to the stacks that allocated them.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn join_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    Ok(JobOutput::Joined(Box::new(join_blocks_and_stacks(analysis, progress)?)))
+}
+
+/// Judges what some dumps show.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn judge_series(
+    analysis: &Analysis,
+    generation: u64,
+    dumps: Vec<DumpIdx>,
+    progress: &Progress,
+) -> Result<JobOutput, Cancelled> {
+    progress.check()?;
+    let findings = diagnose(analysis, &dumps);
+    Ok(JobOutput::Judged { generation, dumps, findings })
+}
+
 /// Unwinds the threads of what was opened.
 ///
 /// # Errors
@@ -49,23 +101,75 @@ pub fn unwind_series(analysis: &Analysis, progress: &Progress) -> Result<JobOutp
     Ok(JobOutput::Unwound(Box::new(unwind_threads(analysis, progress)?)))
 }
 
-/// Reads the symbols of what was opened. `symbol_path` is looked in first.
+/// Reads the UMDH logs of what was opened, and joins them with the stacks that are decoded.
 ///
 /// # Errors
 /// Only when cancelled.
-pub fn name_series(analysis: &Analysis, symbol_path: &str, progress: &Progress) -> Result<JobOutput, Cancelled> {
-    let folders = Some(symbol_path.trim()).filter(|path| !path.is_empty()).map(PathBuf::from).into_iter().collect();
-    Ok(JobOutput::Named(Box::new(load_symbols(analysis, &symbol_search(folders), progress)?)))
+pub fn read_series_logs(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    Ok(JobOutput::LogsRead(Box::new(read_logs(analysis, progress)?)))
+}
+
+/// Where the user wants symbols looked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SymbolChoice {
+    /// Looked in first; its servers may be asked.
+    pub path: String,
+    /// Whether the servers of `_NT_SYMBOL_PATH` may be asked too.
+    pub is_download_on: bool,
+}
+
+impl SymbolChoice {
+    fn search(&self, downloads: Downloads) -> SymbolSearch {
+        let path = Some(self.path.trim()).filter(|path| !path.is_empty());
+        symbol_search(path.map(PathBuf::from).into_iter().collect(), downloads)
+    }
+
+    fn with_servers(&self) -> SymbolSearch {
+        self.search(if self.is_download_on { Downloads::AllServers } else { Downloads::UserServers })
+    }
+
+    /// Lets servers be asked again for what they did not have.
+    pub fn forget_answers(&self) {
+        self.with_servers().servers.forget();
+    }
+}
+
+/// Reads the symbols of what was opened that are on this machine: names must not wait for a server.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn name_series(analysis: &Analysis, choice: &SymbolChoice, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    let has_servers = choice.with_servers().has_servers_to_ask();
+    let downloads = if has_servers { Downloads::NotYet } else { Downloads::UserServers };
+    let analysis = Box::new(load_symbols(analysis, &choice.search(downloads), progress)?);
+    Ok(JobOutput::Named { analysis, has_servers })
+}
+
+/// The same with those that servers have.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn download_symbols(
+    analysis: &Analysis,
+    choice: &SymbolChoice,
+    progress: &Progress,
+) -> Result<JobOutput, Cancelled> {
+    let analysis = Box::new(load_symbols(analysis, &choice.with_servers(), progress)?);
+    Ok(JobOutput::Named { analysis, has_servers: false })
 }
 
 /// Writes the sample series into a folder and opens it.
 ///
 /// # Errors
 /// Only when cancelled.
-pub fn open_sample(folder: &std::path::Path, progress: &Progress) -> Result<JobOutput, Cancelled> {
+pub fn open_sample(
+    folder: &std::path::Path,
+    choice: &SymbolChoice,
+    progress: &Progress,
+) -> Result<JobOutput, Cancelled> {
     progress.start("writing the sample series", 0);
     match write_sample(folder, &SampleOptions::default(), progress) {
-        Ok(files) => open_series(files, progress),
+        Ok(files) => open_series(files, choice, progress),
         Err(SampleError::Cancelled) => Err(Cancelled),
         Err(error) => Ok(JobOutput::Failed(error.to_string())),
     }

@@ -1,9 +1,11 @@
 //! Everything that was wrong or noteworthy, as one table.
 
 use crate::analysis::Analysis;
+use crate::base::ids::DumpIdx;
 use crate::base::problems::ProblemKind;
 
 use super::table::{Align, Cell, Column, TableModel, Tone};
+use super::umdh::log_table::problems_of;
 use super::value::Value;
 
 /// How grave an entry is.
@@ -51,7 +53,7 @@ const COLUMNS: [Column; 4] = [
         width_chars: 9,
         hint: "failed: a file that could not be analysed; damaged and missing: parts of a dump",
     },
-    Column { title: "dump", align: Align::Left, width_chars: 20, hint: "The file that it is about" },
+    Column { title: "file", align: Align::Left, width_chars: 20, hint: "The file that it is about" },
     Column { title: "place", align: Align::Left, width_chars: 28, hint: "Stream, address or structure" },
     Column { title: "what", align: Align::Left, width_chars: 100, hint: "What is wrong, and what became of it" },
 ];
@@ -73,12 +75,9 @@ impl LogTable {
             place: "series".to_owned(),
             text: note.text.clone(),
         });
-        let problems = analysis.snapshots.iter().flat_map(|snapshot| {
-            snapshot.problems.iter().map(|problem| LogEntry {
-                gravity: match problem.kind {
-                    ProblemKind::Missing => Gravity::Missing,
-                    ProblemKind::Damage => Gravity::Damage,
-                },
+        let problems = analysis.snapshots.iter().enumerate().flat_map(|(dump, snapshot)| {
+            analysis.problems_of(DumpIdx(dump)).map(|problem| LogEntry {
+                gravity: gravity_of(problem.kind),
                 file: snapshot.file_name(),
                 place: problem.place.clone(),
                 text: problem.text.clone(),
@@ -93,10 +92,30 @@ impl LogTable {
                     text: format!("{} more problems are not listed", snapshot.problems.left_out_count()),
                 }
             });
-        let mut entries: Vec<LogEntry> = failures.chain(notes).chain(problems).chain(left_out).collect();
+        let of_logs = analysis.log_groups.iter().flat_map(|group| {
+            let series = analysis.umdh_of(group).map(|series| &**series);
+            let logs = group.logs.iter().filter_map(|log| Some((*log, analysis.log(*log)?)));
+            logs.flat_map(move |(index, log)| {
+                problems_of(log, series, index).map(|problem| LogEntry {
+                    gravity: gravity_of(problem.kind),
+                    file: log.file.file_name(),
+                    place: problem.place.clone(),
+                    text: problem.text.clone(),
+                })
+            })
+        });
+        let of_dumps = problems.chain(left_out);
+        let mut entries: Vec<LogEntry> = failures.chain(notes).chain(of_dumps).chain(of_logs).collect();
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.gravity as u8));
         entries.extend(messages.iter().cloned());
         Self { entries }
+    }
+}
+
+const fn gravity_of(kind: ProblemKind) -> Gravity {
+    match kind {
+        ProblemKind::Missing => Gravity::Missing,
+        ProblemKind::Damage => Gravity::Damage,
     }
 }
 

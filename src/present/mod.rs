@@ -3,10 +3,15 @@
 //!
 //! **Invariant:** no toolkit, no files; a value that is not known is [`value::Value::Absent`], never 0.
 
+pub mod advice;
 pub mod allocations;
+pub mod diagnosis;
 pub mod dps;
 pub mod dumps;
+pub mod handles;
 pub mod headline;
+pub mod heaps;
+pub mod hexdump;
 pub mod log;
 pub mod process;
 pub mod regions;
@@ -16,11 +21,12 @@ pub mod strip;
 pub mod summary;
 pub mod symbols;
 pub mod table;
-pub mod thread_doing;
 pub mod thread_groups;
 pub mod thread_matrix;
+pub mod thread_matrix_rows;
 pub mod threads;
 pub mod traces;
+pub mod umdh;
 pub mod uses;
 pub mod value;
 pub mod words;

@@ -5,6 +5,8 @@ use crate::base::ids::DumpIdx;
 use crate::base::time::UtcTime;
 
 use super::uses::{Division, Part};
+use crate::process::regions::MemoryType;
+use crate::process::regions::usage::Usage;
 
 /// What the horizontal axis counts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -35,8 +37,8 @@ pub struct Layer {
 }
 
 /// Makes the plot of some dumps of one process. Parts that never hold memory are left out. Without times for all dumps
-/// the axis counts dumps.
-pub fn series_plot(analysis: &Analysis, dumps: &[DumpIdx], division: Division, axis: Axis) -> SeriesPlot {
+/// the axis counts dumps. `is_net` leaves out what instrumentation holds.
+pub fn series_plot(analysis: &Analysis, dumps: &[DumpIdx], division: Division, axis: Axis, is_net: bool) -> SeriesPlot {
     let times: Option<Vec<UtcTime>> =
         dumps.iter().map(|dump| analysis.snapshot(*dump).and_then(|snapshot| snapshot.time())).collect();
     let start = times.as_ref().and_then(|times| times.first().copied());
@@ -51,10 +53,25 @@ pub fn series_plot(analysis: &Analysis, dumps: &[DumpIdx], division: Division, a
     let layers = division
         .parts()
         .into_iter()
-        .map(|part| Layer { part, bytes: dumps.iter().map(|dump| part.committed_bytes(analysis, *dump)).collect() })
+        .filter(|part| !is_net || !INSTRUMENTS.iter().any(|usage| *part == Part::Use(*usage)))
+        .map(|part| Layer { part, bytes: dumps.iter().map(|dump| bytes_of(analysis, *dump, part, is_net)).collect() })
         .filter(|layer| layer.bytes.iter().flatten().any(|bytes| *bytes > 0))
         .collect();
     SeriesPlot { dumps: dumps.to_vec(), x, axis: used_axis, start: start.filter(|_| used_axis == Axis::Time), layers }
+}
+
+/// What diagnostics hold themselves.
+const INSTRUMENTS: [Usage; 2] = [Usage::StackTraceDatabase, Usage::PageHeap];
+
+/// Instrumentation is private memory: net of it, that part is less. `None` where what it holds is not known.
+fn bytes_of(analysis: &Analysis, dump: DumpIdx, part: Part, is_net: bool) -> Option<u64> {
+    let bytes = part.committed_bytes(analysis, dump)?;
+    if !is_net || part != Part::Type(MemoryType::Private) {
+        return Some(bytes);
+    }
+    let held = INSTRUMENTS.into_iter().map(|usage| Part::Use(usage).committed_bytes(analysis, dump));
+    let held: Option<u64> = held.sum();
+    Some(bytes.saturating_sub(held?))
 }
 
 impl SeriesPlot {

@@ -1,10 +1,11 @@
 //! Where each module's names come from: what was tried, where, and what came of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::analysis::snapshot::Snapshot;
 use crate::base::units::grouped;
-use crate::input::symbols::{ModuleSymbols, SymbolQuality, SymbolTable};
+use crate::input::symbols::{Attempt, ModuleSymbols, Outcome, SymbolQuality, SymbolTable};
 
 use super::table::{Align, Cell, Column, TableModel, Tone};
 use super::value::Value;
@@ -55,7 +56,39 @@ pub fn symbols_summary(symbols: &SymbolTable) -> String {
     )
 }
 
-/// The same for a status bar.
+/// What came of each server, one line each: what it gave, or why it was not asked.
+pub fn server_lines(symbols: &SymbolTable) -> Vec<String> {
+    let mut servers: BTreeMap<&str, Vec<&Attempt>> = BTreeMap::new();
+    for attempt in symbols.modules().iter().flat_map(|module| &module.attempts) {
+        if attempt.place.starts_with("server ") {
+            servers.entry(&attempt.place).or_default().push(attempt);
+        }
+    }
+    let line = |(place, attempts): (&str, Vec<&Attempt>)| {
+        let count =
+            |is_such: &dyn Fn(&Outcome) -> bool| attempts.iter().filter(|attempt| is_such(&attempt.outcome)).count();
+        let silent = attempts.iter().find_map(|attempt| match &attempt.outcome {
+            Outcome::NotAsked(why) => Some(format!("not asked: {why}")),
+            Outcome::NoAnswer(why) => Some(format!("no answer: {why}")),
+            _ => None,
+        });
+        let mut parts = Vec::new();
+        for (number, what) in [
+            (count(&|outcome| matches!(outcome, Outcome::Remark(_))), "downloaded"),
+            (count(&|outcome| *outcome == Outcome::NotThere), "not there"),
+            (count(&|outcome| matches!(outcome, Outcome::Refused(_))), "refused"),
+        ] {
+            if number > 0 {
+                parts.push(format!("{} {what}", grouped(number as u64)));
+            }
+        }
+        parts.extend(silent);
+        format!("{place}: {}", parts.join(", "))
+    };
+    servers.into_iter().map(line).collect()
+}
+
+/// How many modules have a PDB, for a status bar.
 pub fn symbols_in_short(symbols: &SymbolTable) -> String {
     let found = symbols.modules().iter().filter(|module| module.quality == SymbolQuality::Pdb).count();
     format!("PDBs: {found} of {} modules", symbols.modules().len())

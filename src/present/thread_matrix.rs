@@ -1,15 +1,19 @@
 //! Threads by intervals of the series: how many cores each kept busy, and whether its stack changed.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::analysis::series::thread_stacks::CommonAndVarying;
 use crate::analysis::series::threads::ThreadHistory;
 use crate::analysis::snapshot::{Snapshot, Thread};
-use crate::base::addr::PointerWidth;
+use crate::base::addr::{PointerWidth, VaRange};
 use crate::base::ids::DumpIdx;
 use crate::base::units::{ByteSize, CpuTime};
-use crate::input::symbols::SymbolTable;
+use crate::input::symbols::{SymbolName, SymbolTable};
 use crate::present::traces::leading::frame_text;
+use crate::process::stacks::{ThreadStack, ThreadStacks};
+use crate::process::threads::stack_use::StackUse;
 use crate::process::threads::teb::Teb;
 
 use super::table::{Align, Cell, Column, Sort, TableModel, Tone};
@@ -33,8 +37,8 @@ pub struct ThreadMarks {
     pub doing: Option<&'static str>,
     /// Whether a program of its own would not do that.
     pub is_suspicious: bool,
-    /// Outer frames that the thread's stacks have in common.
-    pub common_frame_count: Option<usize>,
+    /// What the thread's stacks have in common over the dumps, and what they do above that.
+    pub over_dumps: Option<String>,
 }
 
 /// Columns before those of the intervals.
@@ -110,9 +114,9 @@ impl ThreadMatrix {
         self.snapshots.get(dump)?.threads.get(position)
     }
 
-    /// Outer frames that a thread's stacks have in common in all dumps of the series that have it.
-    pub fn common_frame_count(&self, row: usize) -> Option<usize> {
-        self.marks.get(row)?.common_frame_count
+    /// What a thread's stacks have in common in all dumps of the series that have it, and what they do above that.
+    pub fn over_dumps(&self, row: usize) -> Option<&str> {
+        self.marks.get(row)?.over_dumps.as_deref()
     }
 
     fn interval_cell(&self, row: usize, interval: usize) -> Cell {
@@ -145,25 +149,83 @@ pub fn thread_teb<'a>(snapshot: &'a Snapshot, thread: &Thread) -> Option<&'a Teb
     of_thread().find(|teb| teb.width == PointerWidth::Bits32).or_else(|| of_thread().next())
 }
 
+/// How much of its stack a thread uses, by the TEB that its program sees and the innermost frame of the stack there.
+pub fn thread_stack_use(snapshot: &Snapshot, thread: &Thread, stacks: Option<&ThreadStacks>) -> Option<StackUse> {
+    let teb = thread_teb(snapshot, thread)?;
+    let halves = stacks.map(|stacks| [Some(&stacks.native), stacks.wow64.as_ref()]);
+    let innermost =
+        |stack: &ThreadStack| stack.frames.first().filter(|frame| frame.width == teb.width).map(|frame| frame.sp);
+    let sp = halves.into_iter().flatten().flatten().filter_map(innermost).next_back();
+    StackUse::of(teb, sp)
+}
+
+fn stack_text(teb: &Teb, stack: VaRange, used: &StackUse) -> String {
+    let (start, end) = (stack.start.windbg(teb.width), stack.end.windbg(teb.width));
+    let in_use = used
+        .used_bytes
+        .zip(used.used_permille())
+        .map(|(bytes, permille)| format!("{} in use, {}.{} % of it; ", ByteSize(bytes), permille / 10, permille % 10));
+    let (committed, reserved) = (ByteSize(used.committed_bytes), ByteSize(used.reserved_bytes));
+    format!("stack {start} to {end} ({}{committed} of {reserved} committed)", in_use.unwrap_or_default())
+}
+
 /// What a dump says of a thread, in one line.
-pub fn thread_facts(snapshot: &Snapshot, thread: &Thread) -> String {
+pub fn thread_facts(snapshot: &Snapshot, thread: &Thread, stacks: Option<&ThreadStacks>) -> String {
     let cpu = |name: &str, ns: Option<u64>| ns.map(|ns| format!("{name} {}", CpuTime { ns }));
     let teb = thread_teb(snapshot, thread);
-    let stack = teb.and_then(|teb| teb.stack.map(|stack| (teb, stack))).map(|(teb, stack)| {
-        let (start, end) = (stack.start.windbg(teb.width), stack.end.windbg(teb.width));
-        let committed = stack.end.offset_from(teb.stack_limit).map(ByteSize).unwrap_or_default();
-        format!("stack {start} to {end} ({committed} of {} committed)", ByteSize(stack.size_bytes()))
-    });
+    let used = thread_stack_use(snapshot, thread, stacks);
+    let stack = teb.zip(used).and_then(|(teb, used)| Some(stack_text(teb, teb.stack?, &used)));
     let last_error = teb.and_then(|teb| teb.last_error).filter(|error| *error != 0);
     let parts = [
         cpu("user", thread.times.user_ns),
         cpu("kernel", thread.times.kernel_ns),
         cpu("elapsed", thread.times.elapsed_ns),
         thread.suspend_count.filter(|count| *count > 0).map(|count| format!("suspended {count} times")),
+        teb.map(|teb| format!("TEB {}", teb.base.windbg(teb.width))),
         stack,
         last_error.map(|error| format!("last error {error} (0x{error:x})")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+/// The common part of a thread's stacks as a number of frames, the varying one by its functions, those of most dumps first.
+pub fn over_dumps_text(stacks: &CommonAndVarying, symbols: &SymbolTable) -> String {
+    const MOST_FUNCTIONS: usize = 8;
+    let dump_count = stacks.varying.len();
+    let mut text =
+        format!("{} outer frames are the same in all {dump_count} dumps that have the thread", stacks.common_count);
+    // By function: two places in one are no news. The innermost frames first, as far as dumps agree on their order.
+    let mut functions: Vec<(String, usize)> = Vec::new();
+    for varying in &stacks.varying {
+        let mut seen = HashSet::new();
+        for va in varying {
+            let name = match symbols.name_of(*va) {
+                Some(SymbolName { module, function: Some(function), .. }) => format!("{module}!{function}"),
+                Some(name) => name.to_string(),
+                None => va.to_string(),
+            };
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            match functions.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, count)) => *count += 1,
+                None => functions.push((name, 1)),
+            }
+        }
+    }
+    functions.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let names: Vec<String> = functions
+        .iter()
+        .take(MOST_FUNCTIONS)
+        .map(|(name, count)| format!("{name} in {count} of {dump_count}"))
+        .collect();
+    if !names.is_empty() {
+        text = format!("{text}; above them {}", names.join(", "));
+    }
+    if functions.len() > MOST_FUNCTIONS {
+        text = format!("{text} and {} more functions", functions.len() - MOST_FUNCTIONS);
+    }
+    text
 }
 
 impl TableModel for ThreadMatrix {
@@ -213,5 +275,22 @@ impl TableModel for ThreadMatrix {
             4 => Cell::new(cpu(thread.times.user_ns)),
             _ => Cell::new(cpu(thread.times.kernel_ns)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::addr::Va;
+
+    #[test]
+    fn the_varying_part_is_told_by_function() {
+        let varying = vec![vec![Va(0x10), Va(0x20), Va(0x10)], vec![Va(0x20)], Vec::new()];
+        let text = |varying| over_dumps_text(&CommonAndVarying { common_count: 2, varying }, &SymbolTable::default());
+        assert_eq!(
+            text(varying),
+            "2 outer frames are the same in all 3 dumps that have the thread; above them 0x20 in 2 of 3, 0x10 in 1 of 3"
+        );
+        assert_eq!(text(vec![Vec::new(); 2]), "2 outer frames are the same in all 2 dumps that have the thread");
     }
 }

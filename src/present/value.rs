@@ -20,6 +20,8 @@ pub enum Value {
     BytesPerHour(f64),
     Percent(f64),
     Address(Va, PointerWidth),
+    /// A small size in hexadecimal without leading zeros, as `!heap` has it.
+    HexBytes(u64),
     /// An exact size, in hexadecimal as `!address` has it.
     HexSize(u64, PointerWidth),
     Time(UtcTime),
@@ -95,6 +97,7 @@ impl Value {
             Self::Percent(percent) => format!("{percent:.1} %"),
             Self::Address(va, width) => va.windbg(*width),
             Self::HexSize(bytes, width) => Va(*bytes).windbg(*width),
+            Self::HexBytes(bytes) => format!("{bytes:x}"),
             Self::Time(time) => time.table_text(),
             Self::Cpu { ns } => CpuTime { ns: *ns }.to_string(),
             Self::Cores { cores, mark } => format!("{cores:.2}{}", mark.glyph()),
@@ -111,7 +114,7 @@ impl Value {
             Self::BytesDelta(delta) | Self::CountDelta(delta) => delta.to_string(),
             Self::BytesPerHour(number) | Self::Percent(number) => format!("{number:.3}"),
             Self::Address(va, _) => va.to_string(),
-            Self::HexSize(bytes, _) => format!("{bytes:#x}"),
+            Self::HexSize(bytes, _) | Self::HexBytes(bytes) => format!("{bytes:#x}"),
             Self::Time(time) => time.to_string(),
             Self::Cores { cores, .. } => format!("{cores:.4}"),
             Self::Trend(points) => {
@@ -129,7 +132,9 @@ impl Value {
 
     fn number(&self) -> Option<f64> {
         Some(match self {
-            Self::Count(n) | Self::Bytes(n) | Self::HexSize(n, _) | Self::Cpu { ns: n } => *n as f64,
+            Self::Count(n) | Self::Bytes(n) | Self::HexSize(n, _) | Self::HexBytes(n) | Self::Cpu { ns: n } => {
+                *n as f64
+            }
             Self::BytesDelta(delta) | Self::CountDelta(delta) => *delta as f64,
             Self::BytesPerHour(number) | Self::Percent(number) | Self::Cores { cores: number, .. } => *number,
             Self::Time(time) => time.unix_ns as f64,

@@ -10,7 +10,8 @@ use crate::present::table::{TableModel, to_csv};
 use crate::present::threads::ThreadTable;
 use crate::present::uses::{Division, UseTable};
 
-use super::text::stack_table;
+use super::text::{heap_table, stack_table};
+use super::text_umdh::main_table;
 
 /// Which table to write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,10 +24,17 @@ pub enum CsvTable {
     Threads,
     /// Unique stacks of the trace stores, compared over the series.
     Stacks,
+    /// Heaps of all dumps, compared over the series.
+    Heaps,
+    /// Stacks of the UMDH logs of the process with most logs.
+    Umdh,
 }
 
 /// Writes one table of the process with most dumps.
 pub fn csv_report(analysis: &Arc<Analysis>, table: CsvTable, baseline: Option<DumpIdx>) -> String {
+    if table == CsvTable::Umdh {
+        return main_table(analysis, baseline).map(|model| all_rows(model.as_ref())).unwrap_or_default();
+    }
     let Some(group) = analysis.main_group() else { return String::new() };
     let baseline = baseline.filter(|dump| group.dumps.contains(dump)).or_else(|| group.dumps.first().copied());
     let last = group.dumps.last().and_then(|dump| analysis.snapshot(*dump));
@@ -45,11 +53,23 @@ pub fn csv_report(analysis: &Arc<Analysis>, table: CsvTable, baseline: Option<Du
                 None => return String::new(),
             }
         }
-        (CsvTable::Dumps | CsvTable::Regions | CsvTable::Threads, _) => {
+        (CsvTable::Heaps, _) => {
+            let interval = group.compared_dumps(baseline);
+            let ends = interval.first().zip(interval.last());
+            match ends.and_then(|(from, to)| heap_table(analysis, *from, *to)) {
+                Some(table) => Box::new(table),
+                None => return String::new(),
+            }
+        }
+        (CsvTable::Dumps | CsvTable::Regions | CsvTable::Threads | CsvTable::Umdh, _) => {
             let dumps = (0..analysis.snapshots.len()).map(DumpIdx).collect();
             Box::new(DumpTable::new(Arc::clone(analysis), dumps, baseline))
         }
     };
+    all_rows(model.as_ref())
+}
+
+fn all_rows(model: &dyn TableModel) -> String {
     let rows: Vec<usize> = (0..model.row_count()).collect();
-    to_csv(model.as_ref(), &rows)
+    to_csv(model, &rows)
 }

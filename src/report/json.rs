@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value as Json;
 
 use crate::analysis::Analysis;
+use crate::analysis::advice::target_of;
+use crate::analysis::series::outstanding::{Outstanding, SeriesOutstanding};
 use crate::analysis::series::stacks::StackCounts;
 use crate::analysis::series::thread_stacks::StackChange;
 use crate::analysis::series::threads::thread_histories;
@@ -18,16 +19,21 @@ use crate::analysis::snapshot::Snapshot;
 use crate::base::ids::DumpIdx;
 use crate::input::dump::modules::ModuleRecord;
 use crate::input::symbols::SymbolTable;
+use crate::present::diagnosis::findings;
+use crate::present::heaps::heaps_of;
 use crate::present::traces::leading::frame_text;
 use crate::present::traces::{found_by_word, layout_text, stores_of};
-use crate::process::heap::head::HeapKind;
 use crate::process::peb::global_flag;
 use crate::process::regions::totals::Sizes;
 use crate::process::regions::usage::Usage;
 use crate::process::regions::{Completeness, MemoryType, State};
 use crate::process::traces::{Health, StoreKind, TraceStore};
 
+use super::json_findings::{FindingEntry, finding_entries};
+use super::json_heaps::{Heap, Key, heaps, lfh_keys};
+use super::json_outstanding::{OutstandingTotals, outstanding_of};
 use super::json_threads::{ThreadEntry, threads};
+use super::json_umdh::{UmdhLog, UmdhProcess, umdh, umdh_series};
 
 /// Raised when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
@@ -45,9 +51,13 @@ struct Report {
     /// Of the process above; the first [`MOST_TRACES`] by entries in the last dump.
     traces: Option<Vec<Trace>>,
     traces_left_out_count: Option<u64>,
+    /// `null` before the logs were read; in time order.
+    umdh: Option<Vec<UmdhLog>>,
+    /// The raw logs of each process over time.
+    umdh_series: Option<Vec<UmdhProcess>>,
     /// Not decoded by this version.
-    umdh: Option<Json>,
-    findings: Option<Json>,
+    /// Of the process above, over its dumps from the baseline on.
+    findings: Vec<FindingEntry>,
     failures: Vec<FileText>,
     notes: Vec<Note>,
 }
@@ -99,6 +109,9 @@ struct Dump {
     stacks_left_out_count: usize,
     /// Threads whose stacks would have made the report too long.
     heaps: Option<Vec<Heap>>,
+    lfh_keys: Option<Vec<Key>>,
+    /// Blocks in use by whether the stack that allocated them is known.
+    outstanding: Option<OutstandingTotals>,
     trace_stores: Option<Vec<Store>>,
     comments: Vec<String>,
 }
@@ -179,16 +192,6 @@ struct Module {
 }
 
 #[derive(Serialize)]
-struct Heap {
-    base: String,
-    kind: Option<&'static str>,
-    pointer_bits: u32,
-    flags: Option<String>,
-    segment_count: Option<usize>,
-    virtual_block_count: Option<usize>,
-}
-
-#[derive(Serialize)]
 struct Store {
     kind: &'static str,
     base: String,
@@ -235,6 +238,9 @@ struct Trace {
     count_per_dump: Vec<Option<u64>>,
     saturated_entries_per_dump: Vec<Option<u64>>,
     store_bytes_per_dump: Vec<Option<u64>>,
+    /// Blocks in use that this stack allocated, and what was asked for; `null` where the heaps do not tell.
+    outstanding_count_per_dump: Vec<Option<u64>>,
+    outstanding_bytes_per_dump: Vec<Option<u64>>,
 }
 
 /// A heap log may hold hundreds of thousands of stacks; a report with all of them would help nobody.
@@ -269,9 +275,10 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
     let main_symbols = analysis.main_group().map(|group| analysis.symbols_of(group));
     let main_threads = analysis.main_group().and_then(|group| analysis.thread_stacks_of(group));
     let main_traces = analysis.main_group().and_then(|group| analysis.traces_of(group)).map(Arc::as_ref);
+    let main_outstanding = analysis.main_group().and_then(|group| analysis.outstanding_of(group)).map(Arc::as_ref);
     let report = Report {
         schema: SCHEMA,
-        process: processes.first().cloned(),
+        process: processes.first().cloned().or_else(|| process_of_logs(analysis)),
         processes,
         dumps: analysis
             .snapshots
@@ -299,13 +306,14 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
                 }),
             })
             .collect(),
-        traces: main_traces.zip(main_symbols.as_ref()).map(|(found, symbols)| traces(found, symbols)),
+        traces: main_traces.zip(main_symbols.as_ref()).map(|(found, symbols)| traces(found, main_outstanding, symbols)),
         traces_left_out_count: main_traces.map(|traces| {
             let unlisted_count = traces.stacks.len().saturating_sub(MOST_TRACES) as u64;
             traces.stacks.left_out_count.saturating_add(unlisted_count)
         }),
-        umdh: None,
-        findings: None,
+        findings: findings_of(analysis, baseline),
+        umdh: analysis.umdh.is_some().then(|| umdh(analysis)),
+        umdh_series: analysis.umdh.is_some().then(|| umdh_series(analysis)),
         failures: analysis
             .failures
             .iter()
@@ -320,8 +328,21 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
     Ok(serde_json::to_string_pretty(&report)? + "\n")
 }
 
+fn findings_of(analysis: &Analysis, baseline: Option<DumpIdx>) -> Vec<FindingEntry> {
+    let Some(group) = analysis.main_group() else { return Vec::new() };
+    let interval = group.compared_dumps(baseline);
+    finding_entries(&findings(analysis, &interval), &target_of(analysis, &interval))
+}
+
+/// Where there are logs alone.
+fn process_of_logs(analysis: &Analysis) -> Option<Process> {
+    let identity = &analysis.log_groups.first()?.identity;
+    Some(Process { image: identity.image.clone(), pid: identity.pid, created: None, dumps: Vec::new() })
+}
+
 fn dump(analysis: &Analysis, dump: DumpIdx, snapshot: &Snapshot) -> Dump {
     let stores = stores_of(analysis, dump);
+    let decoded = heaps_of(analysis, dump);
     let table = analysis.group_of(dump).map(|group| analysis.symbols_of(group)).unwrap_or_default();
     let symbols = Some(table.as_ref()).filter(|table| !table.modules().is_empty());
     let file = &snapshot.dump;
@@ -339,9 +360,8 @@ fn dump(analysis: &Analysis, dump: DumpIdx, snapshot: &Snapshot) -> Dump {
             build: system.build,
             service_pack: system.service_pack.clone(),
         }),
-        problems: snapshot
-            .problems
-            .iter()
+        problems: analysis
+            .problems_of(dump)
             .map(|problem| Problem {
                 r#where: problem.place.clone(),
                 text: problem.text.clone(),
@@ -370,8 +390,9 @@ fn dump(analysis: &Analysis, dump: DumpIdx, snapshot: &Snapshot) -> Dump {
         modules: file.modules.as_ref().map(|modules| modules.iter().map(|record| module(record, symbols)).collect()),
         threads: file.threads.as_ref().map(|_| entries),
         stacks_left_out_count,
-        // Every process has a heap: none means that the list is not in the dump.
-        heaps: (!snapshot.heaps.is_empty()).then(|| snapshot.heaps.iter().map(heap).collect()),
+        heaps: heaps(snapshot, decoded),
+        lfh_keys: decoded.map(lfh_keys),
+        outstanding: outstanding_of(analysis, dump),
         trace_stores: stores.map(|stores| stores.iter().map(store).collect()),
         comments: file.comments.clone(),
     }
@@ -436,7 +457,7 @@ fn store(store: &TraceStore) -> Store {
         },
         base: store.header.base.to_string(),
         layout: layout_text(store),
-        proof: "facts",
+        proof: if store.header.is_layout_from_pdb { "pdb" } else { "facts" },
         reserved_bytes: health.reserved_bytes,
         committed_bytes: store.committed_bytes,
         fill_percent: health.fill_percent,
@@ -463,10 +484,14 @@ fn store(store: &TraceStore) -> Store {
     }
 }
 
-fn traces(traces: &SeriesTraces, symbols: &SymbolTable) -> Vec<Trace> {
+fn traces(traces: &SeriesTraces, outstanding: Option<&SeriesOutstanding>, symbols: &SymbolTable) -> Vec<Trace> {
     let stacks = &traces.stacks;
     let counts = |stack: usize, pick: fn(StackCounts) -> u64| {
         (0..stacks.dump_count()).map(|dump| stacks.counts(stack, dump).map(pick)).collect::<Vec<_>>()
+    };
+    let held = |stack: usize, pick: fn(Outstanding) -> u64| {
+        let of = |dump| outstanding.and_then(|held| held.of(stack, dump)).map(pick);
+        (0..stacks.dump_count()).map(of).collect::<Vec<_>>()
     };
     (0..stacks.len().min(MOST_TRACES))
         .map(|stack| Trace {
@@ -478,25 +503,8 @@ fn traces(traces: &SeriesTraces, symbols: &SymbolTable) -> Vec<Trace> {
             count_per_dump: counts(stack, |counts| counts.use_count),
             saturated_entries_per_dump: counts(stack, |counts| counts.saturated_entry_count),
             store_bytes_per_dump: counts(stack, |counts| counts.store_bytes),
+            outstanding_count_per_dump: held(stack, |held| held.block_count),
+            outstanding_bytes_per_dump: held(stack, |held| held.user_bytes),
         })
         .collect()
-}
-
-fn heap(heap: &crate::analysis::snapshot::ProcessHeap) -> Heap {
-    let extent = &heap.extent;
-    let is_walked = extent.kind == HeapKind::Nt;
-    Heap {
-        base: extent.base.to_string(),
-        kind: match extent.kind {
-            HeapKind::Nt => Some("nt"),
-            HeapKind::Segment => Some("segment"),
-            HeapKind::PageHeap => Some("page_heap"),
-            HeapKind::Unrecognised => Some("unrecognised"),
-            HeapKind::NotInDump => None,
-        },
-        pointer_bits: extent.width.bits(),
-        flags: extent.flags.map(|flags| format!("{flags:#010x}")),
-        segment_count: is_walked.then_some(extent.segments.len()),
-        virtual_block_count: is_walked.then_some(extent.large_blocks.len()),
-    }
 }

@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use crate::analysis::Analysis;
+use crate::analysis::series::thread_doing::{Doing, logging_function, thread_doing};
 use crate::analysis::snapshot::{Snapshot, Thread};
 use crate::base::ids::DumpIdx;
 use crate::input::symbols::SymbolTable;
-use crate::present::stacks::{end_text, frame_symbol, logging_function};
-use crate::present::thread_doing::{Doing, thread_doing};
-use crate::present::thread_matrix::thread_teb;
+use crate::present::stacks::{end_text, frame_symbol};
+use crate::present::thread_matrix::{thread_stack_use, thread_teb};
 use crate::process::stacks::{ThreadStack, ThreadStacks};
 
 /// Frames of one dump that are written out; a program with thousands of deep stacks would make gigabytes of them.
@@ -25,6 +25,8 @@ pub(super) struct ThreadEntry {
     kernel_ns: Option<u64>,
     elapsed_ns: Option<u64>,
     last_error: Option<u32>,
+    /// From the stack pointer to the stack's base.
+    stack_used_bytes: Option<u64>,
     stack_committed_bytes: Option<u64>,
     stack_reserved_bytes: Option<u64>,
     waiting: Option<bool>,
@@ -87,6 +89,7 @@ fn entry(
     symbols: &SymbolTable,
 ) -> ThreadEntry {
     let teb = thread_teb(snapshot, thread);
+    let stack_use = thread_stack_use(snapshot, thread, stacks);
     let doing = stacks.and_then(|stacks| thread_doing(stacks, symbols));
     let frames = |stack: &ThreadStack| frames(stack, symbols);
     ThreadEntry {
@@ -99,8 +102,9 @@ fn entry(
         kernel_ns: thread.times.kernel_ns,
         elapsed_ns: thread.times.elapsed_ns,
         last_error: teb.and_then(|teb| teb.last_error),
-        stack_committed_bytes: teb.and_then(|teb| teb.stack?.end.offset_from(teb.stack_limit)),
-        stack_reserved_bytes: teb.and_then(|teb| teb.stack).map(|stack| stack.size_bytes()),
+        stack_used_bytes: stack_use.and_then(|stack_use| stack_use.used_bytes),
+        stack_committed_bytes: stack_use.map(|stack_use| stack_use.committed_bytes),
+        stack_reserved_bytes: stack_use.map(|stack_use| stack_use.reserved_bytes),
         waiting: doing.map(|doing| doing == Doing::Waiting),
         logging_trace: stacks.filter(|_| doing.is_some()).map(|stacks| logging_function(stacks, symbols).is_some()),
         stack: written.map(|stacks| {

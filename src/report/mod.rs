@@ -2,7 +2,13 @@
 
 pub mod csv;
 pub mod file;
+pub mod html;
 pub mod json;
+mod json_findings;
+mod json_heaps;
+mod json_outstanding;
 mod json_threads;
+mod json_umdh;
 pub mod text;
+mod text_umdh;
 pub mod umdh;

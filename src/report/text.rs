@@ -6,8 +6,14 @@ use crate::analysis::Analysis;
 use crate::analysis::snapshot::Snapshot;
 use crate::base::ids::DumpIdx;
 use crate::base::units::grouped;
+use crate::present::advice::{advice_text, all_advice};
+use crate::present::diagnosis::{finding_text, findings, verdict_line};
 use crate::present::dumps::DumpTable;
 use crate::present::headline::{equal_size_lines, headline};
+use crate::present::heaps::heap_table::HeapTable;
+use crate::present::heaps::heaps_of;
+use crate::present::heaps::summary::heap_summary;
+use crate::present::heaps::verdict::{outstanding_lines, verdict_lines};
 use crate::present::process::process_facts;
 use crate::present::summary;
 use crate::present::table::{TableModel, to_text};
@@ -17,6 +23,8 @@ use crate::present::traces::stack_table::{StackInterval, StackTable, frame_lines
 use crate::present::traces::{growth_lines, store_lines};
 use crate::present::uses::{Division, UseTable};
 use crate::process::regions::Completeness;
+
+use super::text_umdh::umdh_text;
 
 /// A thread list longer than this is for the window.
 const MOST_THREADS: usize = 10;
@@ -39,6 +47,7 @@ pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Strin
         for line in equal_size_lines(analysis, &interval) {
             text.push_str(&format!("  {line}\n"));
         }
+        text.push_str(&findings_text(analysis, &interval));
         if let Some(snapshot) = interval.last().and_then(|dump| analysis.snapshot(*dump)) {
             text.push_str("\nprocess\n");
             for fact in process_facts(snapshot) {
@@ -58,12 +67,33 @@ pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Strin
         }
         if let Some((dump, snapshot)) = interval.last().and_then(|dump| Some((*dump, analysis.snapshot(*dump)?))) {
             text.push_str(&address_space_text(dump, snapshot));
+            text.push_str(&heaps_text(analysis, &interval, dump, snapshot));
             text.push_str(&traces_text(analysis, dump, &interval));
             text.push_str(&thread_text(dump, snapshot));
         }
         text.push_str(&problems_text(analysis, &group.dumps));
     }
+    text.push_str(&umdh_text(analysis, baseline));
     text
+}
+
+/// The verdicts in one line, each with its evidence, and what to do.
+fn findings_text(analysis: &Analysis, interval: &[DumpIdx]) -> String {
+    let findings = findings(analysis, interval);
+    let mut text = verdict_line(&findings).map_or_else(String::new, |line| format!("{line}\n"));
+    text.push_str("\nfindings\n");
+    for finding in findings.iter() {
+        text.push_str(&indented(&finding_text(finding)));
+    }
+    text.push_str("\nwhat to do\n");
+    for advice in all_advice(analysis, interval, &findings) {
+        text.push_str(&indented(&advice_text(&advice)));
+    }
+    text
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
 fn table_text(model: &dyn TableModel) -> String {
@@ -94,6 +124,35 @@ fn thread_text(dump: DumpIdx, snapshot: &Snapshot) -> String {
     let more = if more > 0 { format!(" (the first {MOST_THREADS}, {more} more threads)") } else { String::new() };
     let lines: Vec<String> = runaway.lines().map(|line| format!("  {line}\n")).collect();
     format!("\nCPU times of dump {dump}{more}\n{}", lines.concat())
+}
+
+/// What the heaps did, and `!heap -s` of the last dump.
+fn heaps_text(analysis: &Arc<Analysis>, interval: &[DumpIdx], dump: DumpIdx, snapshot: &Snapshot) -> String {
+    let from = interval.first().copied().unwrap_or(dump);
+    let Some(heaps) = heaps_of(analysis, dump).filter(|_| !snapshot.heaps.is_empty()) else { return String::new() };
+    let mut text = format!("\nheaps of dump {dump}\n");
+    for line in verdict_lines(analysis, from, dump) {
+        text.push_str(&format!("  {line}\n"));
+    }
+    for line in outstanding_lines(analysis, dump) {
+        text.push_str(&format!("  {line}\n"));
+    }
+    for peb in &snapshot.pebs {
+        if snapshot.pebs.len() > 1 {
+            text.push_str(&format!("  {}-bit heaps\n", peb.width.bits()));
+        }
+        for line in heap_summary(snapshot, heaps, peb.width).lines() {
+            text.push_str(&format!("  {line}\n"));
+        }
+    }
+    text
+}
+
+/// Heaps of a dump's process; `None` before they were decoded.
+pub(super) fn heap_table(analysis: &Analysis, from: DumpIdx, to: DumpIdx) -> Option<HeapTable> {
+    let group = analysis.group_of(to)?;
+    let heaps = analysis.heaps_of(group)?;
+    Some(HeapTable::new(Arc::clone(heaps), StackInterval::new(group.dumps.clone(), from, to)?))
 }
 
 /// The stores of the last dump, and the stacks that have most entries.
@@ -136,13 +195,14 @@ pub(super) fn stack_table(analysis: &Analysis, from: DumpIdx, to: DumpIdx) -> Op
     let stacks = Arc::clone(&traces.stacks);
     let rows = (0..u32::try_from(stacks.len()).unwrap_or(u32::MAX)).collect();
     let interval = StackInterval::new(group.dumps.clone(), from, to)?;
-    Some((StackTable::new(stacks, naming.clone(), Arc::new(rows), interval), naming))
+    let outstanding = analysis.outstanding_of(group).filter(|held| held.has_stacks()).map(Arc::clone);
+    Some((StackTable::new(stacks, outstanding, naming.clone(), Arc::new(rows), interval), naming))
 }
 
 fn problems_text(analysis: &Analysis, dumps: &[DumpIdx]) -> String {
     let mut text = String::new();
     for (dump, snapshot) in dumps.iter().filter_map(|dump| Some((dump, analysis.snapshot(*dump)?))) {
-        for problem in snapshot.problems.iter() {
+        for problem in analysis.problems_of(*dump) {
             let kind = problem.kind.word();
             text.push_str(&format!("  dump {dump}, {kind}: {} {}\n", problem.place, problem.text));
         }

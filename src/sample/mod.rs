@@ -6,6 +6,7 @@
 pub mod address_space;
 pub mod allocfree;
 mod error;
+pub mod heap_image;
 pub mod heap_trace_log;
 mod le_bytes;
 pub mod minidump_file;
@@ -13,6 +14,7 @@ pub mod other_windows;
 pub mod pe_image;
 pub mod process_memory;
 pub mod trace_database;
+pub mod umdh_log;
 
 pub use error::SampleError;
 pub use le_bytes::{LeBytes, utf16_bytes};
@@ -22,8 +24,9 @@ use std::path::{Path, PathBuf};
 
 use crate::base::progress::Progress;
 use allocfree::figures::{CASE_A_MOMENT, CASE_A_RUN, Moment, ProcessRun, SERIES_MOMENTS, SERIES_RUN};
+use heap_image::BuiltHeap;
 use minidump_file::MinidumpFile;
-use other_windows::{OtherMoment, OtherSystem};
+use other_windows::{OtherMoment, OtherSystem, Story};
 
 /// Which sample to write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -34,17 +37,33 @@ pub enum Variant {
     SevenX86,
     TenX64,
     XpX86,
+    HeapLeak,
+    RegionLeak,
+    Fluctuation,
+    Original,
 }
 
-/// What a dump is made from.
+/// What a file is made from.
 #[derive(Clone, Copy, Debug)]
-enum DumpSource {
+enum Source {
     AllocFree(&'static ProcessRun, &'static Moment),
     Other(OtherSystem, &'static OtherMoment),
+    /// A UMDH log of AllocFree, and its place in the series.
+    Log(&'static ProcessRun, &'static Moment, usize),
 }
 
 impl Variant {
-    pub const ALL: [Self; 5] = [Self::Series, Self::CaseA, Self::SevenX86, Self::TenX64, Self::XpX86];
+    pub const ALL: [Self; 9] = [
+        Self::Series,
+        Self::CaseA,
+        Self::SevenX86,
+        Self::TenX64,
+        Self::XpX86,
+        Self::HeapLeak,
+        Self::RegionLeak,
+        Self::Fluctuation,
+        Self::Original,
+    ];
 
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
@@ -54,6 +73,10 @@ impl Variant {
             Self::SevenX86 => "x86",
             Self::TenX64 => "win10",
             Self::XpX86 => "xp",
+            Self::HeapLeak => "heap-leak",
+            Self::RegionLeak => "region-leak",
+            Self::Fluctuation => "fluctuation",
+            Self::Original => "original",
         }
     }
 
@@ -64,32 +87,62 @@ impl Variant {
     /// One line for help texts.
     pub const fn description(self) -> &'static str {
         match self {
-            Self::Series => "six dumps of one run of AllocFree.exe, whose stack trace database fills up",
+            Self::Series => {
+                "six dumps of one run of AllocFree.exe, whose stack trace database fills up, and a UMDH log with each"
+            }
             Self::CaseA => "one dump of another run, shortly after its start, at other addresses",
             Self::SevenX86 => "three dumps of AllocFree.exe on Windows 7 x86, with a 32-bit database",
             Self::TenX64 => "three dumps on Windows 10 x64, whose heap trace log grows by regions of 64 KiB",
             Self::XpX86 => "two dumps on Windows XP x86, with a database of its own layout and many stacks",
+            Self::HeapLeak => "five dumps on Windows 10 x64, in which one heap leaks blocks that one stack allocates",
+            Self::RegionLeak => "five dumps on Windows 10 x64, in which regions of one size gather and the heaps stay",
+            Self::Fluctuation => "six dumps on Windows 10 x64, in which the blocks of a heap go up and down",
+            Self::Original => {
+                "four dumps from 200 MB to 3.9 GB: thousands of regions of 64 KiB with logged stacks, many busy threads"
+            }
         }
     }
 
-    /// The dumps with the names of their files, in time order.
-    fn dumps(self) -> Vec<(String, DumpSource)> {
+    /// The dumps with the names of their files, in time order, then the logs.
+    fn files(self) -> Vec<(String, Source)> {
         let others = |name: &str, system, moments: &'static [OtherMoment]| {
-            (1..).zip(moments).map(|(n, m)| (format!("{name}-{n}.dmp"), DumpSource::Other(system, m))).collect()
+            (1..).zip(moments).map(|(n, m)| (format!("{name}-{n}.dmp"), Source::Other(system, m))).collect()
         };
         match self {
-            Self::Series => (1..)
-                .zip(&SERIES_MOMENTS)
-                .map(|(n, m)| (format!("allocfree-{n}.dmp"), DumpSource::AllocFree(&SERIES_RUN, m)))
-                .collect(),
+            Self::Series => {
+                let numbered = || (1_usize..).zip(&SERIES_MOMENTS);
+                let dumps = numbered().map(|(n, m)| (format!("allocfree-{n}.dmp"), Source::AllocFree(&SERIES_RUN, m)));
+                let logs = numbered().map(|(n, m)| (format!("allocfree-{n}.log"), Source::Log(&SERIES_RUN, m, n - 1)));
+                dumps.chain(logs).collect()
+            }
             Self::CaseA => {
-                vec![("allocfree-case-a.dmp".to_owned(), DumpSource::AllocFree(&CASE_A_RUN, &CASE_A_MOMENT))]
+                vec![("allocfree-case-a.dmp".to_owned(), Source::AllocFree(&CASE_A_RUN, &CASE_A_MOMENT))]
             }
             Self::SevenX86 => others("allocfree-x86", OtherSystem::SevenX86, &other_windows::SEVEN_X86_MOMENTS),
             Self::TenX64 => others("treereader-win10", OtherSystem::TenX64, &other_windows::TEN_X64_MOMENTS),
+            Self::Original => others("docserver", OtherSystem::Original, &other_windows::ORIGINAL_MOMENTS),
             Self::XpX86 => others("treereader-xp", OtherSystem::XpX86, &other_windows::XP_X86_MOMENTS),
+            Self::HeapLeak => {
+                others("heap-leak", OtherSystem::OrderServer(Story::HeapLeak), &other_windows::HEAP_LEAK_MOMENTS)
+            }
+            Self::RegionLeak => {
+                others("region-leak", OtherSystem::OrderServer(Story::RegionLeak), &other_windows::REGION_LEAK_MOMENTS)
+            }
+            Self::Fluctuation => {
+                others("fluctuation", OtherSystem::OrderServer(Story::Fluctuation), &other_windows::FLUCTUATION_MOMENTS)
+            }
         }
     }
+}
+
+/// The truth about the heaps in the dumps of `variant`: for each dump in time order, its heaps in the order of the PEB's array.
+pub fn built_heaps(variant: Variant) -> Result<Vec<Vec<BuiltHeap>>, SampleError> {
+    let heaps_of = |source| match source {
+        Source::AllocFree(run, moment) => Some(allocfree::built_heaps(run, moment)),
+        Source::Other(system, moment) => Some(other_windows::built_heaps(system, moment)),
+        Source::Log(..) => None,
+    };
+    variant.files().into_iter().filter_map(|(_, source)| heaps_of(source)).collect()
 }
 
 /// How to write the sample.
@@ -101,22 +154,32 @@ pub struct SampleOptions {
     pub size_bytes_per_dump: Option<u64>,
 }
 
-/// Writes the dumps into `folder`, which is created when it is not there, and returns their paths in time order.
+/// Writes dumps and logs into `folder`, which is created when it is not there, and returns their paths: the dumps in time
+/// order, then the logs.
 ///
-/// Each file appears under its name only when it is whole. One step of progress a dump; a cancel takes effect between dumps.
+/// Each file appears under its name only when it is whole. One step of progress a file; a cancel takes effect between files.
 pub fn write_sample(folder: &Path, options: &SampleOptions, progress: &Progress) -> Result<Vec<PathBuf>, SampleError> {
     fs::create_dir_all(folder).map_err(|source| SampleError::CreateFolder { path: folder.to_owned(), source })?;
-    let dumps = options.variant.dumps();
-    progress.start("Writing the sample", dumps.len() as u64);
-    let mut paths = Vec::with_capacity(dumps.len());
-    for (file_name, source) in dumps {
+    let files = options.variant.files();
+    progress.start("Writing the sample", files.len() as u64);
+    let mut paths = Vec::with_capacity(files.len());
+    for (file_name, source) in files {
         progress.check()?;
         let path = folder.join(file_name);
-        let file = match source {
-            DumpSource::AllocFree(run, moment) => allocfree::dump(run, moment, options.size_bytes_per_dump)?,
-            DumpSource::Other(system, moment) => other_windows::dump(system, moment, options.size_bytes_per_dump)?,
-        };
-        write_whole(&file, &path)?;
+        let write_dump = |file: &MinidumpFile| write_whole(&path, |partial| file.write_to(partial));
+        match source {
+            Source::AllocFree(run, moment) => write_dump(&allocfree::dump(run, moment, options.size_bytes_per_dump)?),
+            Source::Other(system, moment) => {
+                write_dump(&other_windows::dump(system, moment, options.size_bytes_per_dump)?)
+            }
+            Source::Log(run, moment, position) => {
+                let text = umdh_log::allocfree_log(run, moment, position).text();
+                write_whole(&path, |partial| {
+                    fs::write(partial, &text)
+                        .map_err(|source| SampleError::WriteFile { path: partial.to_owned(), source })
+                })
+            }
+        }?;
         paths.push(path);
         progress.tick(1)?;
     }
@@ -124,10 +187,11 @@ pub fn write_sample(folder: &Path, options: &SampleOptions, progress: &Progress)
 }
 
 /// Writes under another name in the same folder, then renames: whoever looks sees the whole file or none.
-fn write_whole(file: &MinidumpFile, path: &Path) -> Result<(), SampleError> {
+fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<(), SampleError>) -> Result<(), SampleError> {
     // Two programs may write the sample at once; whoever renames last wins, and both files are whole.
-    let partial = path.with_extension(format!("dmp.{}.partial", std::process::id()));
-    let written = file.write_to(&partial).and_then(|()| {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
+    let partial = path.with_extension(format!("{extension}.{}.partial", std::process::id()));
+    let written = write(&partial).and_then(|()| {
         fs::rename(&partial, path).map_err(|source| SampleError::RenameFile {
             from: partial.clone(),
             to: path.to_owned(),
@@ -153,13 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn the_series_has_six_whole_files_in_time_order() {
+    fn the_series_has_six_dumps_and_logs_in_time_order() {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("new folder");
         let paths = write_sample(&inner, &SampleOptions::default(), &Progress::default()).unwrap();
-        let names: Vec<_> = (1..=6).map(|number| format!("allocfree-{number}.dmp")).collect();
+        let names: Vec<_> =
+            (1..=6).flat_map(|number| [format!("allocfree-{number}.dmp"), format!("allocfree-{number}.log")]).collect();
         assert_eq!(file_names(&inner), names);
-        assert_eq!(paths.len(), 6);
+        assert_eq!(paths.len(), 12);
         let total: u64 = paths.iter().map(|path| fs::metadata(path).unwrap().len()).sum();
         assert!(total < 400 << 20);
     }

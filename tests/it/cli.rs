@@ -68,6 +68,18 @@ fn the_sample_is_reported_with_code_0() {
 }
 
 #[test]
+fn a_wanted_finding_gives_code_4_and_another_does_not() {
+    let program = Program::new();
+    let run = program.check(&["report", "--sample", "--fail-on", "handle_leak,spiking_thread"], 4, 1);
+    assert_eq!(run.stderr, "dumptrend: found spiking_thread\n");
+    assert!(run.stdout.contains("Spiking Thread 53b8"), "the report is written all the same");
+    program.check(&["report", "--sample", "--fail-on", "handle_leak", "--fail-on", "memory_leak_process_heap"], 0, 0);
+    let run = program.run(&["report", "--sample", "--fail-on", "leak"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("possible values: instrumentation_side_effect, "), "{}", run.stderr);
+}
+
+#[test]
 fn each_format_goes_to_standard_output() {
     let series = sample_series();
     let folder = series.folder().to_str().expect("a plain path");
@@ -99,7 +111,7 @@ fn wrong_use_gives_code_2_and_a_reason() {
     let program = Program::new();
     program.write_dump("a.dmp", 1);
     for (arguments, reason) in [
-        (vec!["report"], "name the dumps or the folder that holds them"),
+        (vec!["report"], "name the dumps and UMDH logs, or the folder that holds them"),
         (vec!["report", "--colour", "a.dmp"], "--colour"),
         (vec!["report", "a.dmp", "--format", "xml"], "xml"),
         (vec!["report", "a.dmp", "--sample"], "cannot be used with"),
@@ -186,8 +198,8 @@ fn sample_writes_its_files_and_names_them() {
     let program = Program::new();
     let run = program.check(&["sample", "series"], 0, 0);
     let listed: Vec<&str> = run.stdout.lines().collect();
-    let expect: Vec<String> = (1..=6).map(|number| format!("series/allocfree-{number}.dmp")).collect();
-    assert_eq!(listed, expect);
+    let named = |extension: &str| (1..=6).map(move |n| format!("series/allocfree-{n}.{extension}")).collect::<Vec<_>>();
+    assert_eq!(listed, [named("dmp"), named("log")].concat());
     assert!(listed.iter().all(|path| program.folder().join(path).is_file()));
     let run = program.check(&["sample", "one", "--variant", "case-a", "--size", "64M"], 0, 0);
     let file = program.folder().join(run.stdout.trim_end());

@@ -5,10 +5,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use dumptrend::analysis::fuzz::{find_and_decode, open_and_walk};
+use dumptrend::analysis::fuzz::{find_and_decode, open_and_walk, read_as_log, walk_heap};
+use dumptrend::process::heap::head::HeapKind;
 use dumptrend::process::traces::{FoundBy, StoreKind, TraceStore};
 use proptest::prelude::*;
 
+use crate::support::build_umdh::umdh_seeds;
+use crate::support::heap_seeds::{HEALTHY, heap_seeds};
 use crate::support::seeds::seeds;
 use crate::support::shared::bytes_of;
 use crate::support::store_seeds::{ENTRY_COUNT, LAYOUTS, RECORD_COUNT, WITHOUT_HEADER, database_seeds, log_seeds};
@@ -18,8 +21,14 @@ const LARGEST_SEED_BYTES: usize = 20_000;
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 /// Each target with the seeds that its folder must hold.
-fn corpora() -> [(&'static str, Seeds); 3] {
-    [("dump", seeds()), ("indexed_database", database_seeds()), ("heap_log", log_seeds())]
+fn corpora() -> [(&'static str, Seeds); 5] {
+    [
+        ("dump", seeds()),
+        ("heap", heap_seeds()),
+        ("indexed_database", database_seeds()),
+        ("heap_log", log_seeds()),
+        ("umdh", umdh_seeds()),
+    ]
 }
 
 fn folder(target: &str) -> PathBuf {
@@ -49,6 +58,38 @@ fn every_store_is_survived() {
             assert!(stores.iter().any(|store| store.header.kind == kind), "no store in {}", path.display());
         }
     }
+}
+
+#[test]
+fn every_heap_is_survived() {
+    for path in files("heap") {
+        assert!(walk_heap(&bytes_of(&path)).is_some(), "no heap in {}", path.display());
+    }
+}
+
+#[test]
+fn healthy_heaps_are_whole() {
+    for name in HEALTHY {
+        let bytes = bytes_of(&folder("heap").join(name));
+        let (extent, heap) = walk_heap(&bytes).expect("a heap");
+        let totals = heap.totals.unwrap_or_else(|| panic!("{name}: totals"));
+        assert!(totals.is_undamaged() && totals.in_use().block_count > 3, "{name}: {:?}", heap.problems);
+        assert!(extent.is_whole, "{name}");
+    }
+    let kinds: BTreeSet<_> = files("heap")
+        .iter()
+        .filter_map(|path| walk_heap(&bytes_of(path)))
+        .map(|(extent, _)| format!("{:?}", extent.kind))
+        .collect();
+    for kind in [HeapKind::Nt, HeapKind::PageHeap, HeapKind::Segment, HeapKind::Unrecognised, HeapKind::NotInDump] {
+        assert!(kinds.contains(&format!("{kind:?}")), "{kind:?}: {kinds:?}");
+    }
+}
+
+#[test]
+fn every_log_is_survived() {
+    let read: Vec<bool> = files("umdh").iter().map(|path| read_as_log(&bytes_of(path))).collect();
+    assert!(read.iter().filter(|is_log| **is_log).count() >= 12, "{} seeds", read.len());
 }
 
 #[test]
@@ -119,6 +160,13 @@ fn the_seeds_are_what_the_builders_make() {
     }
 }
 
+fn change(bytes: &mut [u8], changes: &[(prop::sample::Index, u8)]) {
+    for (at, value) in changes {
+        let at = at.index(bytes.len());
+        bytes[at] = *value;
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -130,10 +178,17 @@ proptest! {
     ) {
         let seeds = [database_seeds(), log_seeds()].concat();
         let (_, mut bytes) = which.get(&seeds).clone();
-        for (at, value) in changes {
-            let at = at.index(bytes.len());
-            bytes[at] = value;
-        }
+        change(&mut bytes, &changes);
         find_and_decode(&bytes);
+    }
+
+    #[test]
+    fn changed_heaps_are_survived(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+    ) {
+        let (_, mut bytes) = which.get(&heap_seeds()).clone();
+        change(&mut bytes, &changes);
+        walk_heap(&bytes);
     }
 }

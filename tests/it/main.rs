@@ -2,14 +2,16 @@
 
 mod architecture;
 mod cli;
+mod diagnosis;
 mod dump;
 mod fuzz_corpus;
 #[cfg(feature = "gui")]
 mod gui;
 #[cfg(feature = "gui-images")]
 mod gui_pictures;
+#[cfg(feature = "gui")]
+mod gui_umdh;
 mod heap;
-mod hostile_heaps;
 mod real;
 mod real_process;
 mod regions;
@@ -21,3 +23,4 @@ mod support;
 mod symbols;
 mod traces;
 mod umdh;
+mod umdh_logs;

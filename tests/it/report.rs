@@ -57,7 +57,7 @@ fn check_contract(analysis: &Arc<Analysis>) {
     assert!(text.ends_with("}\n"));
     let report: Value = serde_json::from_str(&text).expect("valid JSON");
     assert_eq!(report["schema"], 1);
-    let lists = [("traces", ListOrNull), ("umdh", ListOrNull), ("findings", ListOrNull)];
+    let lists = [("traces", ListOrNull), ("umdh", ListOrNull), ("findings", List)];
     check(&report, "report", &[("process", Object), ("dumps", List), ("threads", List), ("notes", List)]);
     check(&report, "report", &lists);
     check(&report["process"], "process", &[("image", TextOrNull), ("pid", NumberOrNull)]);
@@ -173,12 +173,47 @@ fn what_is_not_known_is_null_and_times_are_rfc_3339() {
     assert_eq!(last["threads"][0]["kernel_ns"], 1_239_022_000_000_u64);
     assert_eq!(last["threads"][0]["elapsed_ns"], 36_683_596_000_000_u64);
     assert_eq!(last["heaps"][0]["base"], "0x19c0000");
-    for absent in ["traces", "umdh", "findings"] {
+    for absent in ["traces", "umdh"] {
         assert_eq!(report[absent], Value::Null);
     }
+    check_findings(&report["findings"]);
     assert_eq!(last["trace_stores"], Value::Null);
     assert_eq!(last["address_space"]["by_usage"]["stack_trace_database"]["committed_bytes"], 0x16d_c000 + 0x12_3000);
     assert_eq!(report["threads"][0]["cpu_ns_per_interval"].as_array().map(Vec::len), Some(5));
+}
+
+/// One for each pattern, with the keys of the contract.
+fn check_findings(findings: &Value) {
+    use Kind::{Flag, List, Text, TextOrNull};
+    let findings = findings.as_array().expect("a list");
+    assert_eq!(findings.len(), 14);
+    for finding in findings {
+        let texts =
+            [("pattern", Text), ("title", Text), ("verdict", Text), ("confidence", TextOrNull), ("summary", Text)];
+        let rest = [
+            ("refuted_by", TextOrNull),
+            ("subjects", List),
+            ("evidence", List),
+            ("advice", List),
+            ("is_related_only", Flag),
+        ];
+        check(finding, "finding", &texts);
+        check(finding, "finding", &rest);
+        for evidence in finding["evidence"].as_array().expect("a list") {
+            check(evidence, "evidence", &[("text", Text), ("strength", Text), ("windbg", TextOrNull)]);
+        }
+        for advice in finding["advice"].as_array().expect("a list") {
+            check(
+                advice,
+                "advice",
+                &[("what", Text), ("command", TextOrNull), ("undo", TextOrNull), ("takes_effect", Text)],
+            );
+        }
+    }
+    let spike = findings.iter().find(|finding| finding["pattern"] == "spiking_thread").expect("a finding");
+    assert_eq!((&spike["verdict"], &spike["confidence"]), (&"found".into(), &"certain".into()));
+    assert_eq!(spike["evidence"][0]["dump"], 3);
+    assert_eq!(spike["evidence"][0]["place"], serde_json::json!({ "kind": "thread", "name": "0x53b8" }));
 }
 
 #[test]

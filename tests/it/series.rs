@@ -10,6 +10,7 @@ use dumptrend::analysis::series::equal_sizes::{EqualSizes, equal_sizes};
 use dumptrend::analysis::series::group::ProcessGroup;
 use dumptrend::analysis::series::threads::{ThreadHistory, thread_histories};
 use dumptrend::analysis::snapshot::ProcessIdentity;
+use dumptrend::base::addr::Va;
 use dumptrend::base::ids::DumpIdx;
 use dumptrend::base::progress::Progress;
 use dumptrend::base::time::UtcTime;
@@ -241,6 +242,7 @@ fn many_allocations_of_one_size_are_recognised_with_their_longest_run() {
         count: 39,
         committed_bytes: 39 * 0xf000,
         longest_run_count: 20,
+        first: Va(at(0)),
     };
     assert_eq!(equal_sizes(&taken), [expect]);
 }

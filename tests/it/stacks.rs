@@ -1,5 +1,6 @@
 //! Stacks of threads: sample, real dumps, memory built by hand for each rule of unwinding, and random bytes.
 
+mod after_symbols;
 mod other_processors;
 mod properties;
 mod real;

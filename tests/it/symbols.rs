@@ -1,10 +1,14 @@
 //! Symbols: PDBs read and checked against another reader, the search for them, damage, images in files, the pipeline.
 
 mod damage;
+mod frames;
+mod hints;
 mod images;
+mod layouts;
 mod names;
 mod pipeline;
 mod search;
+mod server;
 
 use std::path::Path;
 

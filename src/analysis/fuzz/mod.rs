@@ -1,11 +1,15 @@
-//! The way in for fuzz targets, and for the tests that replay their corpora: any bytes, through reader and snapshot, or
-//! through the decoders of the trace stores (`stores`).
+//! The way in for fuzz targets, and for the tests that replay their corpora: any bytes, through reader and snapshot, through
+//! the decoders of the trace stores (`stores`) and of heaps (`heaps`), or through the reader of UMDH logs (`logs`).
 //!
 //! What must not happen: a panic, a hang, or memory in proportion to a number found in the bytes.
 
+mod heaps;
+mod logs;
 mod process_image;
 mod stores;
 
+pub use heaps::walk_heap;
+pub use logs::read_as_log;
 pub use stores::find_and_decode;
 
 use std::hint::black_box;
@@ -15,7 +19,7 @@ use crate::analysis::series::allocations::allocations;
 use crate::analysis::series::equal_sizes::equal_sizes;
 use crate::analysis::series::traces::decode_series;
 use crate::analysis::snapshot::take_snapshot;
-use crate::analysis::snapshot::thread_stacks::thread_stacks;
+use crate::analysis::snapshot::thread_stacks::{UnwindHelp, thread_stacks};
 use crate::analysis::snapshot::trace_entries::trace_entries;
 use crate::base::memory::ReadMemory;
 use crate::base::progress::Progress;
@@ -53,7 +57,7 @@ pub fn open_and_walk(data: &[u8]) -> bool {
     }
     let snapshot = std::sync::Arc::new(snapshot);
     black_box(decode_series(std::slice::from_ref(&snapshot), &Progress::default()).is_ok());
-    let stacks = thread_stacks(&snapshot, None, &Progress::default()).unwrap_or_default();
+    let stacks = thread_stacks(&snapshot, UnwindHelp::default(), &Progress::default()).unwrap_or_default();
     for frames in stacks.iter().map(|(_, stacks)| &stacks.native.frames) {
         // The stack pointer may stay once, behind the innermost frame.
         let grows = |pair: &[crate::process::stacks::Frame]| matches!(pair, [before, after] if before.sp < after.sp);

@@ -8,7 +8,7 @@ use crate::process::traces::Hints;
 /// One part: kind, start, size.
 const PART_BYTES: u64 = 9;
 
-/// What the decoders of the trace stores are given.
+/// What the decoders of the trace stores and of heaps are given.
 ///
 /// **Invariant:** pieces are in order, not empty, do not overlap, and are borrowed from the input.
 #[derive(Default)]

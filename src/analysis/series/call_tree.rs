@@ -10,7 +10,8 @@ use crate::base::addr::Va;
 use crate::base::progress::{Cancelled, Progress};
 use crate::input::symbols::SymbolTable;
 
-use super::stacks::{AddressIdx, SeriesStacks, StackCounts};
+use super::outstanding::SeriesOutstanding;
+use super::stacks::{AddressIdx, SeriesStacks};
 
 /// Which end of the stacks is the root.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -32,16 +33,28 @@ pub enum Measure {
     StoreBytes,
     /// Uses logged in them: at least so many, because the counts of an entry stop.
     Uses,
+    /// What the program holds of the memory that the stack asked for.
+    OutstandingBytes,
+    /// Blocks that the program holds.
+    OutstandingBlocks,
 }
 
 impl Measure {
-    pub const ALL: [Self; 3] = [Self::Entries, Self::StoreBytes, Self::Uses];
+    /// What a store alone tells.
+    pub const LOGGED: [Self; 3] = [Self::Entries, Self::StoreBytes, Self::Uses];
+    /// What heaps tell too.
+    pub const ALL: [Self; 5] =
+        [Self::Entries, Self::StoreBytes, Self::Uses, Self::OutstandingBytes, Self::OutstandingBlocks];
 
-    const fn of(self, counts: &StackCounts) -> u64 {
+    fn of(self, stacks: &SeriesStacks, outstanding: Option<&SeriesOutstanding>, stack: usize, dump: usize) -> u64 {
+        let counts = || stacks.counts(stack, dump).unwrap_or_default();
+        let held = || outstanding.and_then(|held| held.of(stack, dump)).unwrap_or_default();
         match self {
-            Self::Entries => counts.entry_count,
-            Self::StoreBytes => counts.store_bytes,
-            Self::Uses => counts.use_count,
+            Self::Entries => counts().entry_count,
+            Self::StoreBytes => counts().store_bytes,
+            Self::Uses => counts().use_count,
+            Self::OutstandingBytes => held().user_bytes,
+            Self::OutstandingBlocks => held().block_count,
         }
     }
 }
@@ -101,7 +114,7 @@ pub struct CallTree {
 const CUT_OFF_KEY: u32 = u32::MAX;
 
 impl CallTree {
-    /// The tree of `rows` (stacks by their position). Stacks that neither dump has are left out.
+    /// The tree of `rows` (stacks by their position); `outstanding` must be of the same stacks. Stacks that neither dump has are left out.
     ///
     /// # Errors
     /// Only when cancelled.
@@ -109,12 +122,13 @@ impl CallTree {
         stacks: Arc<SeriesStacks>,
         symbols: &SymbolTable,
         rows: &[u32],
+        outstanding: Option<&SeriesOutstanding>,
         spec: TreeSpec,
         progress: &Progress,
     ) -> Result<Self, Cancelled> {
         let keys = function_keys(stacks.addresses(), symbols);
         let weight = |row: u32| {
-            let of = |dump| stacks.counts(row as usize, dump).map_or(0, |counts| spec.measure.of(&counts));
+            let of = |dump| spec.measure.of(&stacks, outstanding, row as usize, dump);
             Weight { from: of(spec.from), to: of(spec.to) }
         };
         progress.check()?;
@@ -272,6 +286,7 @@ fn function_keys(addresses: &[Va], symbols: &SymbolTable) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stacks::StackCounts;
     use super::*;
     use crate::analysis::series::stacks::{Found, Joining};
     use crate::base::addr::PointerWidth;
@@ -291,7 +306,7 @@ mod tests {
         let stacks = Arc::new(joining.finish());
         let all: Vec<u32> = (0..u32::try_from(stacks.len()).unwrap()).collect();
         let spec = TreeSpec { direction, measure: Measure::Entries, from: 0, to: 1 };
-        CallTree::new(stacks, &SymbolTable::default(), &all, spec, &Progress::default()).unwrap()
+        CallTree::new(stacks, &SymbolTable::default(), &all, None, spec, &Progress::default()).unwrap()
     }
 
     /// `address: from→to` of a node's children.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::analysis::snapshot::Snapshot;
+use crate::base::addr::Va;
 use crate::process::regions::MemoryType;
 use crate::process::regions::usage::Usage;
 
@@ -24,6 +25,8 @@ pub struct EqualSizes {
     pub committed_bytes: u64,
     /// The longest run of them with nothing in between.
     pub longest_run_count: u64,
+    /// The lowest of them.
+    pub first: Va,
 }
 
 /// The groups of many equal private allocations in a dump, the largest in bytes first. Thread stacks are left out: they
@@ -45,6 +48,7 @@ pub fn equal_sizes(snapshot: &Snapshot) -> Vec<EqualSizes> {
             count: members.len() as u64,
             committed_bytes: members.iter().map(|member| member.committed_bytes).fold(0, u64::saturating_add),
             longest_run_count: longest_run(&members),
+            first: members.first().map_or(Va(0), |member| member.range.start),
         })
         .filter(|group| group.count >= MANY_COUNT)
         .collect();

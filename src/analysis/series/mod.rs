@@ -2,12 +2,23 @@
 
 pub mod allocations;
 pub mod call_tree;
+pub mod course;
 pub mod delta;
 pub mod equal_sizes;
 pub mod group;
+pub mod growth;
+pub mod handles;
+pub mod heaps;
+pub mod leading_frame;
+pub mod outstanding;
 pub mod stacks;
 pub mod store_growth;
+pub mod thread_doing;
 pub mod thread_stacks;
 pub mod threads;
 pub mod traces;
 pub mod trend;
+pub mod umdh_group;
+pub mod umdh_join;
+pub mod umdh_names;
+pub mod umdh_shape;

@@ -85,6 +85,11 @@ impl SeriesStacks {
         self.dumps.len()
     }
 
+    /// Which stacks of a dump are known.
+    pub fn coverage(&self, dump: usize) -> Coverage {
+        self.dumps.get(dump).copied().unwrap_or(Coverage::None)
+    }
+
     /// Different addresses in all stacks, by their number.
     pub fn addresses(&self) -> &[Va] {
         &self.addresses

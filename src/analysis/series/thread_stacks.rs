@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use crate::analysis::snapshot::Snapshot;
-use crate::analysis::snapshot::thread_stacks::thread_stacks;
+use crate::analysis::snapshot::thread_stacks::{UnwindHelp, thread_stacks};
 use crate::base::addr::{PointerWidth, Va};
 use crate::base::progress::{Cancelled, Progress};
 use crate::process::stacks::{ThreadStack, ThreadStacks};
@@ -55,23 +55,26 @@ impl SeriesThreadStacks {
         Some(if before == now { StackChange::Same } else { StackChange::Changed })
     }
 
-    /// How many outer frames the thread's stacks have in common in all dumps that have it; `None` with fewer than two.
-    pub fn common_outer_frame_count(&self, history: &ThreadHistory) -> Option<usize> {
-        let mut stacks = (0..history.positions.len()).filter_map(|dump| self.unique_of(dump, history));
-        let outer_first = |stack: u32| -> Vec<Va> {
-            let mut frames: Vec<Va> = self.unique.frames(stack as usize).collect();
-            frames.reverse();
-            frames
-        };
-        let mut common = outer_first(stacks.next()?);
-        let mut count: usize = 1;
-        for stack in stacks {
-            let equal_count = common.iter().zip(outer_first(stack)).take_while(|(a, b)| **a == *b).count();
-            common.truncate(equal_count);
-            count += 1;
-        }
-        (count > 1).then_some(common.len())
+    /// What the thread's stacks have in common in all dumps that have it, and what not; `None` with fewer than two.
+    pub fn common_and_varying(&self, history: &ThreadHistory) -> Option<CommonAndVarying> {
+        let stacks = (0..history.positions.len()).filter_map(|dump| self.unique_of(dump, history));
+        let stacks: Vec<Vec<Va>> = stacks.map(|stack| self.unique.frames(stack as usize).collect()).collect();
+        let (first, others) = stacks.split_first().filter(|(_, others)| !others.is_empty())?;
+        let equal_count =
+            |other: &Vec<Va>| first.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
+        let common_count = others.iter().map(equal_count).min().unwrap_or_default();
+        let above = |stack: &Vec<Va>| stack.iter().take(stack.len().saturating_sub(common_count)).copied().collect();
+        Some(CommonAndVarying { common_count, varying: stacks.iter().map(above).collect() })
     }
+}
+
+/// The stacks of one thread over the dumps that have it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommonAndVarying {
+    /// Outer frames that all of them have.
+    pub common_count: usize,
+    /// For each dump the frames above those, innermost first.
+    pub varying: Vec<Vec<Va>>,
 }
 
 /// The stack that shows what the program does: the 32-bit one of a WOW64 thread.
@@ -85,14 +88,19 @@ pub fn stack_addresses(stacks: &ThreadStacks) -> impl Iterator<Item = Va> + '_ {
     all.into_iter().flatten().flat_map(|stack| stack.frames.iter().map(|frame| frame.ip))
 }
 
-/// Unwinds the threads of all dumps of one process.
+/// Unwinds the threads of all dumps of one process. `help` is for each dump what there is besides it, and may be empty.
 ///
 /// # Errors
 /// Only when cancelled.
-pub fn unwind_series(snapshots: &[Arc<Snapshot>], progress: &Progress) -> Result<SeriesThreadStacks, Cancelled> {
+pub fn unwind_series(
+    snapshots: &[Arc<Snapshot>],
+    help: &[UnwindHelp<'_>],
+    progress: &Progress,
+) -> Result<SeriesThreadStacks, Cancelled> {
     let mut of_dumps = Vec::with_capacity(snapshots.len());
-    for snapshot in snapshots {
-        let mut by_tid: HashMap<u32, ThreadStacks> = thread_stacks(snapshot, None, progress)?.into_iter().collect();
+    for (dump, snapshot) in snapshots.iter().enumerate() {
+        let help = help.get(dump).copied().unwrap_or_default();
+        let mut by_tid: HashMap<u32, ThreadStacks> = thread_stacks(snapshot, help, progress)?.into_iter().collect();
         of_dumps.push(snapshot.threads.iter().map(|thread| by_tid.remove(&thread.tid)).collect());
     }
     let unique = Arc::new(join(&of_dumps));

@@ -2,10 +2,15 @@
 
 mod allocations;
 mod claim_regions;
+pub mod heaps;
+pub mod ntdll_facts;
+pub mod pdb_frames;
 pub mod thread_stacks;
 pub mod trace_entries;
 
 use std::collections::BTreeMap;
+
+use ntdll_facts::{NtdllFacts, read_ntdll_facts};
 
 use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::ids::{HeapIdx, ModuleIdx};
@@ -17,6 +22,7 @@ use crate::input::dump::Dump;
 use crate::input::dump::system::Architecture;
 use crate::input::image::debug::read_pdb_reference;
 use crate::input::image::read_headers;
+use crate::input::symbols::search::SymbolSearch;
 use crate::process::heap::extent::{HeapExtent, HeapPlace, read_extent};
 use crate::process::heap::head::HeapKind;
 use crate::process::heap::lists::LINK_BUDGET;
@@ -46,6 +52,8 @@ pub struct Snapshot {
     /// Stores of the stack trace database, found and not decoded.
     pub trace_stores: Vec<StoreHeader>,
     pub address_space: AddressSpace,
+    /// What ntdll's PDB tells, where it was at hand when the dump was opened.
+    pub ntdll: NtdllFacts,
     pub problems: Problems,
     thread_positions: BTreeMap<u32, usize>,
 }
@@ -127,15 +135,24 @@ impl Snapshot {
 ///
 /// # Errors
 /// Only when cancelled.
-pub fn take_snapshot(mut dump: Dump, progress: &Progress) -> Result<Snapshot, Cancelled> {
+pub fn take_snapshot(dump: Dump, progress: &Progress) -> Result<Snapshot, Cancelled> {
+    take_snapshot_with(dump, &SymbolSearch::default(), progress)
+}
+
+/// The same; the trace stores are found by ntdll's variables where its PDB is in a place of `search` on this machine.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn take_snapshot_with(mut dump: Dump, search: &SymbolSearch, progress: &Progress) -> Result<Snapshot, Cancelled> {
     fill_in_pdb_references(&mut dump);
     let mut problems = dump.problems.clone();
     let (tebs, wow64) = read_tebs(&dump, progress)?;
     let is_wow64 = wow64 == Some(true);
     let pebs = read_pebs(&dump, &tebs, &mut problems);
-    let heaps = read_heaps(&dump, &pebs, &mut problems, progress)?;
+    let ntdll = read_ntdll_facts(&dump, search, progress)?;
+    let heaps = read_heaps(&dump, &pebs, &ntdll, &mut problems, progress)?;
     let allocations = Allocations::new(&dump);
-    let trace_stores = find_trace_stores(&dump, &allocations, &mut problems, progress)?;
+    let trace_stores = find_trace_stores(&dump, &allocations, ntdll.hints, &mut problems, progress)?;
     let claims = claim_regions::claim_regions(&allocations, &pebs, &tebs, &heaps, &trace_stores);
     progress.check()?;
     let modules: Vec<ModuleRange> = dump
@@ -168,6 +185,7 @@ pub fn take_snapshot(mut dump: Dump, progress: &Progress) -> Result<Snapshot, Ca
         heaps,
         trace_stores,
         address_space,
+        ntdll,
         problems,
         dump,
     })
@@ -268,29 +286,30 @@ fn unknown_uses(
     }
     // Every Windows process has a heap: an empty list is one that could not be read.
     let has_all_heaps = has_all_pebs && pebs.iter().all(Peb::has_whole_heap_list);
-    let is_unknown = |of: &dyn Fn(HeapKind) -> bool| {
-        !has_all_heaps || heaps.iter().any(|heap| of(heap.extent.kind) && !heap.extent.is_whole)
-    };
-    if is_unknown(&|kind| kind != HeapKind::PageHeap) {
+    // Behind a page heap stands a heap of the usual kind.
+    if !has_all_heaps || heaps.iter().any(|heap| !heap.extent.is_whole) {
         unknown.push(Usage::Heap);
     }
-    // What is no known heap may be one.
-    if is_unknown(&|kind| !matches!(kind, HeapKind::Nt | HeapKind::Segment)) {
+    // What is no known heap may be a page heap.
+    let may_be_page_heap = |kind: HeapKind| !matches!(kind, HeapKind::Nt | HeapKind::Segment);
+    if !has_all_heaps || heaps.iter().any(|heap| may_be_page_heap(heap.extent.kind) && !heap.extent.is_whole) {
         unknown.push(Usage::PageHeap);
     }
     unknown
 }
 
-/// Looks for the stores of the stack trace database in private read-write memory, by their structure.
+/// Looks for the stores of the stack trace database in private read-write memory, by ntdll's variables and by their
+/// structure.
 fn find_trace_stores(
     dump: &Dump,
     allocations: &Allocations,
+    hints: Hints,
     problems: &mut Problems,
     progress: &Progress,
 ) -> Result<Vec<StoreHeader>, Cancelled> {
     let modules: Vec<VaRange> = dump.modules.iter().flatten().map(|module| module.range()).collect();
     let candidates = allocations.private_read_write();
-    let found = find_stores(&dump.memory, &candidates, &modules, Hints::default(), progress)?;
+    let found = find_stores(&dump.memory, &candidates, &modules, hints, progress)?;
     problems.extend(found.problems);
     Ok(found.stores)
 }
@@ -298,16 +317,18 @@ fn find_trace_stores(
 fn read_heaps(
     dump: &Dump,
     pebs: &[Peb],
+    ntdll: &NtdllFacts,
     problems: &mut Problems,
     progress: &Progress,
 ) -> Result<Vec<ProcessHeap>, Cancelled> {
     let mut heaps = Vec::new();
     let mut link_budget = LINK_BUDGET;
     for peb in pebs {
+        let pdb_layout = ntdll.of(peb.width).and_then(|of_width| of_width.heap_layout);
         for (index, base) in peb.heaps.iter().enumerate() {
             progress.check()?;
             let os_build = (peb.os_build != 0).then_some(u32::from(peb.os_build));
-            let place = HeapPlace { base: *base, width: peb.width, position: Some(index), os_build };
+            let place = HeapPlace { base: *base, width: peb.width, position: Some(index), os_build, pdb_layout };
             let extent = read_extent(&dump.memory, place, &mut link_budget, problems);
             let behind = extent.normal_heap;
             heaps.push(ProcessHeap { index: HeapIdx(index), extent, os_build, is_listed: true });

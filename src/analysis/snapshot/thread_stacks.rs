@@ -1,7 +1,6 @@
 //! The stacks of all threads of one dump. Not part of a snapshot: whoever wants stacks asks for them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use rayon::prelude::*;
 
@@ -12,51 +11,34 @@ use crate::base::progress::{Cancelled, Progress};
 use crate::input::dump::contexts::{Registers, X86Registers, read_context};
 use crate::input::dump::system::Architecture;
 use crate::input::dump::threads::ThreadRecord;
-use crate::input::image::files::{MemoryWithImages, WantedImage};
+use crate::input::image::file::ImageFile;
+use crate::input::image::files::MemoryWithImages;
 use crate::process::stacks::frame_data::FrameDataSource;
 use crate::process::stacks::images::StackImages;
 use crate::process::stacks::{Limits, ThreadStack, ThreadStacks, Unwinder};
 use crate::process::threads::teb::Teb;
 use crate::process::threads::wow64_context::read_wow64_registers;
 
-/// The stacks of the threads in the thread list, in its order, by thread id. `frame_data` is what PDBs tell of x86
-/// functions.
+/// What unwinding may take besides the dump.
+#[derive(Clone, Copy, Default)]
+pub struct UnwindHelp<'a> {
+    /// Files of images that the dump does not hold.
+    pub images: &'a [ImageFile],
+    /// What PDBs tell of x86 functions.
+    pub frame_data: Option<&'a dyn FrameDataSource>,
+}
+
+/// The stacks of the threads in the thread list, in its order, by thread id.
 ///
 /// # Errors
 /// Only when cancelled.
 pub fn thread_stacks(
     snapshot: &Snapshot,
-    frame_data: Option<&dyn FrameDataSource>,
+    help: UnwindHelp<'_>,
     progress: &Progress,
 ) -> Result<Vec<(u32, ThreadStacks)>, Cancelled> {
-    thread_stacks_with_code(snapshot, &snapshot.dump.memory, frame_data, progress)
-}
-
-/// The same with image files from `folder`, for dumps that do not hold the images, and how many of them were found.
-///
-/// # Errors
-/// Only when cancelled.
-pub fn thread_stacks_with_images(
-    snapshot: &Snapshot,
-    folder: &Path,
-    frame_data: Option<&dyn FrameDataSource>,
-    progress: &Progress,
-) -> Result<(Vec<(u32, ThreadStacks)>, usize), Cancelled> {
-    let wanted = snapshot.dump.modules.iter().flatten().map(|module| WantedImage {
-        file_name: module.file_name(),
-        range: module.range(),
-        time_date_stamp: module.time_date_stamp,
-    });
-    let code = MemoryWithImages::open(&snapshot.dump.memory, folder, wanted);
-    Ok((thread_stacks_with_code(snapshot, &code, frame_data, progress)?, code.image_count()))
-}
-
-fn thread_stacks_with_code(
-    snapshot: &Snapshot,
-    code: &dyn ReadMemory,
-    frame_data: Option<&dyn FrameDataSource>,
-    progress: &Progress,
-) -> Result<Vec<(u32, ThreadStacks)>, Cancelled> {
+    let with_images = MemoryWithImages::new(&snapshot.dump.memory, help.images);
+    let (code, frame_data): (&dyn ReadMemory, _) = (&with_images, help.frame_data);
     let dump = &snapshot.dump;
     let threads = dump.threads.as_deref().unwrap_or_default();
     progress.start("unwinding stacks", threads.len() as u64);

@@ -5,12 +5,17 @@ use eframe::egui::{
     WidgetInfo, vec2,
 };
 
-use crate::base::ids::DumpIdx;
+use crate::analysis::series::umdh_group::LogGroup;
+use crate::base::ids::{DumpIdx, LogIdx};
 use crate::base::units::ByteSize;
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
+use crate::gui::tab::Tab;
+use crate::input::umdh::LogKind;
 use crate::present::process::{environment, process_facts};
+use crate::present::umdh::group_name;
+use crate::present::umdh::log_table::log_line;
 use crate::present::value::ABSENT_TEXT;
 
 pub fn dump_list_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
@@ -27,9 +32,61 @@ pub fn dump_list_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
             for dump in &group.dumps {
                 dump_ui(ui, ctx, *dump);
             }
+            if let Some(logs) = ctx.session.analysis.logs_of(group) {
+                logs_ui(ui, ctx, logs);
+            }
             if has_groups {
                 ui.add_space(8.0);
             }
+        }
+        for logs in ctx.session.analysis.log_groups.iter().filter(|logs| logs.dumps.is_none()) {
+            ui.add(Label::new(RichText::new(group_name(logs)).strong()).truncate());
+            for log in &logs.logs {
+                log_ui(ui, ctx, *log);
+            }
+            ui.add_space(8.0);
+        }
+    });
+}
+
+/// The logs of a process below its dumps, folded: the dumps stay in sight, and the UMDH tab lists the logs too.
+fn logs_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, logs: &LogGroup) {
+    let count = logs.logs.len();
+    let title = if count == 1 { "1 UMDH log".to_owned() } else { format!("{count} UMDH logs") };
+    let header = CollapsingHeader::new(RichText::new(title).small()).id_salt(("logs", logs.dumps));
+    header.show_unindented(ui, |ui| {
+        for log in &logs.logs {
+            log_ui(ui, ctx, *log);
+        }
+    });
+}
+
+/// A log takes one line.
+fn log_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, index: LogIdx) {
+    let Some(log) = ctx.session.analysis.log(index) else { return };
+    let name = log.file.file_name();
+    let is_selected = ctx.session.selected == Some(Item::Log(index));
+    let when = log.time.utc.map_or_else(|| "no time".to_owned(), |time| time.day_clock_text());
+    let is_comparison = log.file.kind == LogKind::Comparison;
+    let what = if is_comparison { "comparison".to_owned() } else { when };
+    let response = row_ui(ui, is_selected, |ui| {
+        ui.horizontal(|ui| {
+            ui.add(Label::new(RichText::new(what).small().weak()).selectable(false));
+            ui.add(Label::new(RichText::new(&name).small()).truncate().selectable(false));
+        });
+    });
+    let line = log_line(log);
+    response
+        .widget_info(|| WidgetInfo::selected(Role::ListBoxOption, true, is_selected, format!("log {index} {line}")));
+    if response.clicked() {
+        ctx.send(Command::Select(Item::Log(index)));
+        ctx.send(Command::Show(Tab::Umdh));
+    }
+    let response = response.on_hover_text(line);
+    response.context_menu(|ui| {
+        if ui.button("Copy the path").clicked() {
+            ctx.send(Command::CopyText(log.file.path.display().to_string()));
+            ui.close();
         }
     });
 }

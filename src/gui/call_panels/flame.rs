@@ -89,8 +89,10 @@ fn legend_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, shown: &ShownStacks) {
 fn rect_line(rect: &FlameRect, measure: Measure, amount_name: &str, total: u64) -> String {
     let (from, to) = (rect.weight.from, rect.weight.to);
     let (amount, delta) = match measure {
-        Measure::StoreBytes => (ByteSize(to).to_string(), ByteDelta::between(from, to).to_string()),
-        Measure::Entries | Measure::Uses => {
+        Measure::StoreBytes | Measure::OutstandingBytes => {
+            (ByteSize(to).to_string(), ByteDelta::between(from, to).to_string())
+        }
+        Measure::Entries | Measure::Uses | Measure::OutstandingBlocks => {
             let sign = if to >= from { '+' } else { '-' };
             (grouped(to), format!("{sign}{}", grouped(to.abs_diff(from))))
         }

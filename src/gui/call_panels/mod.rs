@@ -8,6 +8,7 @@ use std::sync::Arc;
 use eframe::egui::Ui;
 
 use crate::analysis::series::call_tree::{CallTree, TreeSpec};
+use crate::analysis::series::outstanding::SeriesOutstanding;
 use crate::analysis::series::stacks::SeriesStacks;
 use crate::base::ids::DumpIdx;
 use crate::present::traces::leading::Naming;
@@ -21,6 +22,8 @@ pub struct ShownStacks {
     pub rows: Arc<Vec<u32>>,
     /// Differs when the two above do.
     pub rows_key: u64,
+    /// What heaps hold by these stacks, where that is known.
+    pub outstanding: Option<Arc<SeriesOutstanding>>,
     pub naming: Naming,
     pub spec: TreeSpec,
     /// What is counted: entries, threads.
@@ -46,8 +49,9 @@ impl CallPanels {
         let key = (shown.rows_key, shown.spec);
         let (stacks, rows) = (Arc::clone(&shown.stacks), Arc::clone(&shown.rows));
         let (symbols, spec) = (Arc::clone(&shown.naming.symbols), shown.spec);
+        let outstanding = shown.outstanding.clone();
         let made = self.trees.get_current(ui.ctx(), &key, move |progress| {
-            CallTree::new(stacks, &symbols, &rows, spec, progress).map(Arc::new)
+            CallTree::new(stacks, &symbols, &rows, outstanding.as_deref(), spec, progress).map(Arc::new)
         });
         made.map(|tree| (key, Arc::clone(tree)))
     }

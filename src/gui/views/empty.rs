@@ -12,7 +12,7 @@ pub fn empty_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
         ui.add_space((ui.available_height() * 0.18).max(16.0));
         ui.label(RichText::new("Drop the dumps of one process here").size(24.0));
         ui.add_space(4.0);
-        ui.label(RichText::new("a folder, or two and more .dmp, .mdmp or .hdmp files taken some time apart").weak());
+        ui.label(RichText::new("a folder, or two and more .dmp, .mdmp or .hdmp files taken some time apart; UMDH logs with them, or alone").weak());
         ui.add_space(20.0);
         buttons_ui(ui, ctx);
         ui.add_space(28.0);

@@ -7,7 +7,7 @@ use eframe::egui::{self, Frame, Key, Label, Margin, Panel, RichText, ScrollArea,
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
 use crate::gui::widgets::table::{Bar, TableOptions, TableState, model_key, table_ui};
-use crate::present::symbols::{SymbolsTable, symbols_summary};
+use crate::present::symbols::{SymbolsTable, server_lines, symbols_summary};
 use crate::present::table::TableModel;
 
 /// What the tab remembers.
@@ -60,7 +60,7 @@ fn path_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut SymbolsState) {
     ui.horizontal(|ui| {
         ui.label("Look in");
         let typed = state.typed.get_or_insert_with(|| ctx.settings.symbol_path.clone());
-        let hint = r"C:\symbols;srv*C:\store";
+        let hint = r"C:\symbols;srv*C:\store*https://server/symbols";
         let response = ui.add(TextEdit::singleline(typed).hint_text(hint).desired_width(420.0));
         response.widget_info(|| WidgetInfo::labeled(egui::Role::TextInput, true, "Symbol path"));
         let is_entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
@@ -69,9 +69,27 @@ fn path_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut SymbolsState) {
             ctx.send(Command::SetSymbolPath(typed.clone()));
         }
     });
-    let summary = ctx.session.group().map(|group| symbols_summary(&ctx.session.analysis.symbols_of(group)));
-    let text = "Looked for there, then beside the dumps, beside each image's own path, and in _NT_SYMBOL_PATH. No server is asked.";
-    ui.add(Label::new(RichText::new(format!("{text} {}", summary.unwrap_or_default())).weak()).wrap());
+    ui.horizontal(|ui| {
+        let mut is_on = ctx.settings.is_download_on;
+        let text = "Download from the servers of _NT_SYMBOL_PATH";
+        let hint = "Servers in the path above are asked in any case, because you gave them to this program. srv* is Microsoft's \
+                    server with the debuggers' own store.";
+        if ui.checkbox(&mut is_on, text).on_hover_text(hint).changed() {
+            ctx.send(Command::SetDownload(is_on));
+        }
+    });
+    let symbols = ctx.session.group().map(|group| ctx.session.analysis.symbols_of(group));
+    let mut text =
+        "Looked for there, then beside the dumps, beside each image's own path, and in _NT_SYMBOL_PATH. Servers are \
+                    asked for what is not on this machine, and only for modules that occur in stacks."
+            .to_owned();
+    for line in symbols.iter().flat_map(|symbols| server_lines(symbols)) {
+        text = format!("{text}\n{line}");
+    }
+    if let Some(symbols) = &symbols {
+        text = format!("{text}\n{}", symbols_summary(symbols));
+    }
+    ui.add(Label::new(RichText::new(text).weak()).wrap());
     ui.add_space(2.0);
 }
 

@@ -24,7 +24,7 @@ const SIGNATURES: [(&[u8], FileKind); 12] = [
     (b"PAGEDU64", FileKind::KernelDump),
     (b"USERDUMP", FileKind::UserDumpBefore2000),
     (b"PMDM", FileKind::BigEndianMinidump),
-    (b"// UMDH", FileKind::UmdhLog),
+    (b"// UMDH: version", FileKind::UmdhLog),
     (b"// Debug library initialized", FileKind::UmdhLog),
     (b"MSCF", FileKind::Archive),
     (b"PK\x03\x04", FileKind::Archive),
@@ -59,10 +59,10 @@ impl FileKind {
             Self::BigEndianMinidump | Self::UnknownMinidumpVersion | Self::Unknown | Self::PortableExecutable => {
                 "choose a .dmp, .mdmp or .hdmp file written by procdump, Task Manager or WinDbg"
             }
-            Self::UmdhLog => "UMDH logs are not read by this version; drop the dumps of the same process",
+            Self::UmdhLog => "name a dump here; a UMDH log is read among the dumps of a series",
             Self::Archive => "unpack it first",
             Self::Elf => "dumptrend reads dumps of Windows processes only",
-            Self::Text => "choose a .dmp, .mdmp or .hdmp file",
+            Self::Text => "choose a .dmp, .mdmp or .hdmp file, or a UMDH log",
             Self::TooShort => "it is cut off, copy or take it again",
         }
     }

@@ -27,11 +27,26 @@ pub struct MemoryRange {
 pub struct DumpMemory {
     file: Arc<Mapping>,
     ranges: Vec<MemoryRange>,
+    cut_off_bytes: u64,
+}
+
+/// What a memory list names.
+#[derive(Debug, Clone, Default)]
+pub struct ListedMemory {
+    /// What of it lies in the file.
+    pub ranges: Vec<MemoryRange>,
+    /// What lies behind the file's end.
+    pub cut_off_bytes: u64,
 }
 
 impl DumpMemory {
-    pub fn new(file: Arc<Mapping>, listed: Vec<MemoryRange>) -> Self {
-        Self { file, ranges: sorted_without_overlap(listed) }
+    pub fn new(file: Arc<Mapping>, listed: ListedMemory) -> Self {
+        Self { file, ranges: sorted_without_overlap(listed.ranges), cut_off_bytes: listed.cut_off_bytes }
+    }
+
+    /// Memory that the dump lists and the file does not hold, because it ends too early.
+    pub const fn cut_off_bytes(&self) -> u64 {
+        self.cut_off_bytes
     }
 
     /// The whole file that the memory lies in.
@@ -92,11 +107,11 @@ fn sorted_without_overlap(mut listed: Vec<MemoryRange>) -> Vec<MemoryRange> {
 }
 
 /// Ranges of the 64-bit list: MINIDUMP_MEMORY64_LIST, all data in one run from `BaseRva` on, to the end of the file.
-pub fn read_memory64_list(stream: &[u8], file: &[u8], problems: &mut Problems) -> Vec<MemoryRange> {
+pub fn read_memory64_list(stream: &[u8], file: &[u8], problems: &mut Problems) -> ListedMemory {
     let kind = StreamKind::MEMORY64_LIST;
     let (Some(count), Some(base)) = (bytes::u64_at(stream, 0), bytes::u64_at(stream, 8)) else {
         problems.damage(kind.to_string(), "has no room for its head; the memory is left out");
-        return Vec::new();
+        return ListedMemory::default();
     };
     let descriptors = bytes::available_at(stream, 16, u64::MAX);
     let fitting_count = (descriptors.len() as u64) / 16;
@@ -120,11 +135,11 @@ pub fn read_memory64_list(stream: &[u8], file: &[u8], problems: &mut Problems) -
         offset = offset.saturating_add(size_bytes);
     }
     cut.report(kind, problems);
-    ranges
+    ListedMemory { ranges, cut_off_bytes: cut.listed_bytes.saturating_sub(cut.found_bytes) }
 }
 
 /// Ranges of the 32-bit list: MINIDUMP_MEMORY_LIST of MINIDUMP_MEMORY_DESCRIPTORs (16 bytes).
-pub fn read_memory_list(stream: &[u8], file: &[u8], problems: &mut Problems) -> Vec<MemoryRange> {
+pub fn read_memory_list(stream: &[u8], file: &[u8], problems: &mut Problems) -> ListedMemory {
     let kind = StreamKind::MEMORY_LIST;
     let list = counted_list(stream, ListShape { kind, entry_bytes: 16, max_entries: MAX_RANGES }, problems);
     let mut cut = CutRanges::default();
@@ -138,7 +153,7 @@ pub fn read_memory_list(stream: &[u8], file: &[u8], problems: &mut Problems) -> 
         cut.add(&mut ranges, start, u64::from(size_bytes), u64::from(offset), file.len() as u64);
     }
     cut.report(kind, problems);
-    ranges
+    ListedMemory { ranges, cut_off_bytes: cut.listed_bytes.saturating_sub(cut.found_bytes) }
 }
 
 /// Counts what the end of the file, or of the address space, cuts off: one line for all, not one for each.

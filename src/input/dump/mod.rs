@@ -213,15 +213,17 @@ impl<'a> StreamReader<'a> {
     }
 
     /// Ranges of both memory lists. A dump with a 64-bit list may have a 32-bit one for the stacks besides.
-    fn memory_ranges(&self, problems: &mut Problems) -> Vec<memory::MemoryRange> {
-        let mut ranges = self
+    fn memory_ranges(&self, problems: &mut Problems) -> memory::ListedMemory {
+        let mut listed = self
             .bytes(StreamKind::MEMORY64_LIST, problems)
             .map(|stream| memory::read_memory64_list(stream, self.file, problems))
             .unwrap_or_default();
         if let Some(stream) = self.bytes(StreamKind::MEMORY_LIST, problems) {
-            ranges.extend(memory::read_memory_list(stream, self.file, problems));
+            let narrow = memory::read_memory_list(stream, self.file, problems);
+            listed.ranges.extend(narrow.ranges);
+            listed.cut_off_bytes = listed.cut_off_bytes.saturating_add(narrow.cut_off_bytes);
         }
-        ranges
+        listed
     }
 }
 

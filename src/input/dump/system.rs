@@ -104,7 +104,8 @@ pub struct MiscInfo {
     /// The integrity level's RID, for instance 0x2000 for medium.
     pub integrity_level: Option<u32>,
     pub protected_process: Option<u32>,
-    /// Minutes that local time lies behind UTC, as in TIME_ZONE_INFORMATION.
+    /// Minutes that local time lay behind UTC when the dump was written: TIME_ZONE_INFORMATION's bias, and that of the half
+    /// of the year that TimeZoneId names.
     pub time_zone_bias_minutes: Option<i32>,
     pub build_string: Option<String>,
     pub debugger_build_string: Option<String>,
@@ -159,11 +160,22 @@ pub fn read_misc_info(stream: &[u8], problems: &mut Problems) -> Option<MiscInfo
         process_kernel_seconds: raw.process_kernel_time().copied(),
         integrity_level: raw.process_integrity_level().copied(),
         protected_process: raw.protected_process().copied(),
-        time_zone_bias_minutes: raw.time_zone().map(|zone| zone.bias),
+        time_zone_bias_minutes: bias_minutes(&raw),
         build_string: raw.build_string().and_then(|units| text_of(units)),
         debugger_build_string: raw.dbg_bld_str().and_then(|units| text_of(units)),
         process_cookie: process_cookie(&raw),
     })
+}
+
+fn bias_minutes(raw: &RawMiscInfo) -> Option<i32> {
+    // TIME_ZONE_ID_STANDARD and TIME_ZONE_ID_DAYLIGHT; 0 is a zone without change-over.
+    let zone = raw.time_zone()?;
+    let of_season = match raw.time_zone_id().copied().unwrap_or(0) {
+        1 => zone.standard_bias,
+        2 => zone.daylight_bias,
+        _ => 0,
+    };
+    zone.bias.checked_add(of_season)
 }
 
 fn process_cookie(raw: &RawMiscInfo) -> Option<u32> {

@@ -6,12 +6,13 @@
 use std::io;
 use std::path::Path;
 
-use crate::base::addr::Va;
-use crate::base::bytes::{self, u16_at, u32_at};
+use crate::base::addr::{Va, VaRange};
+use crate::base::bytes;
 use crate::base::memory::ReadMemory;
 use crate::input::dump::mapping::Mapping;
 use crate::input::dump::modules::ModuleRecord;
 
+use super::code::section_headers;
 use super::{ImageHeaders, read_headers};
 
 /// Why a file is not the image.
@@ -39,7 +40,7 @@ struct Part {
 #[derive(Debug)]
 pub struct ImageFile {
     file: Mapping,
-    base: Va,
+    range: VaRange,
     /// In the order of their places.
     parts: Vec<Part>,
 }
@@ -60,8 +61,11 @@ impl ImageFile {
     pub fn new(file: Mapping, module: &ModuleRecord) -> Result<Self, ImageFileError> {
         // The headers alone, to begin with: they say where the sections lie.
         let headers_bytes = file.len() as u64;
-        let mut image =
-            Self { file, base: module.base, parts: vec![Part { rva: 0, file_offset: 0, size_bytes: headers_bytes }] };
+        let mut image = Self {
+            file,
+            range: module.range(),
+            parts: vec![Part { rva: 0, file_offset: 0, size_bytes: headers_bytes }],
+        };
         let headers = image.headers().ok_or(ImageFileError::NotImage)?;
         if headers.time_date_stamp != module.time_date_stamp {
             return Err(ImageFileError::OtherBuild { found: headers.time_date_stamp, wanted: module.time_date_stamp });
@@ -70,47 +74,46 @@ impl ImageFile {
             let found = u64::from(headers.size_bytes);
             return Err(ImageFileError::OtherSize { found, wanted: module.size_bytes });
         }
-        image.parts = parts(&image.file).ok_or(ImageFileError::NotImage)?;
+        image.parts = parts(&image, &headers);
         Ok(image)
+    }
+
+    /// Where the image lay.
+    pub const fn range(&self) -> VaRange {
+        self.range
     }
 
     /// The headers; `None` only before the file was found to be an image.
     pub fn headers(&self) -> Option<ImageHeaders> {
-        read_headers(self, self.base)
+        read_headers(self, self.range.start)
     }
 }
 
-/// The headers and sections of an image's file.
-fn parts(file: &[u8]) -> Option<Vec<Part>> {
+/// The headers and sections of an image's file, whose parts so far are the file as it lies.
+fn parts(image: &ImageFile, headers: &ImageHeaders) -> Vec<Part> {
     /// The loader reads from whole sectors.
-    const SECTOR_MASK: u64 = 0x1ff;
-    const SECTION_BYTES: u64 = 40;
-    let pe = u64::from(u32_at(file, 0x3c)?);
-    let field = |offset: u64| pe.checked_add(offset);
-    let section_count = u16_at(file, field(6)?)?;
-    let optional_bytes = u64::from(u16_at(file, field(0x14)?)?);
-    let headers_bytes = u64::from(u32_at(file, field(0x54)?)?);
-    let table = field(0x18)?.checked_add(optional_bytes)?;
-    let mut parts = vec![Part { rva: 0, file_offset: 0, size_bytes: headers_bytes }];
-    for index in 0..u64::from(section_count) {
-        let section = table.checked_add(index.checked_mul(SECTION_BYTES)?)?;
-        let number = |offset: u64| section.checked_add(offset).and_then(|at| u32_at(file, at)).map(u64::from);
-        let (Some(virtual_bytes), Some(rva), Some(raw_bytes), Some(raw_offset)) =
-            (number(8), number(12), number(16), number(20))
-        else {
-            break;
-        };
-        let size_bytes = if virtual_bytes == 0 { raw_bytes } else { raw_bytes.min(virtual_bytes) };
-        parts.push(Part { rva, file_offset: raw_offset & !SECTOR_MASK, size_bytes });
-    }
+    const SECTOR_MASK: u32 = 0x1ff;
+    let sections = section_headers(image, headers);
+    // The headers lie at the start of both, up to the first section.
+    let headers_bytes = sections.iter().map(|section| section.rva.0).min().unwrap_or_default();
+    let mut parts = vec![Part { rva: 0, file_offset: 0, size_bytes: u64::from(headers_bytes) }];
+    parts.extend(sections.iter().map(|section| {
+        let is_sized = section.size_bytes > 0;
+        let size_bytes = if is_sized { section.file_bytes.min(section.size_bytes) } else { section.file_bytes };
+        Part {
+            rva: u64::from(section.rva.0),
+            file_offset: u64::from(section.file_offset & !SECTOR_MASK),
+            size_bytes: u64::from(size_bytes),
+        }
+    }));
     parts.sort_by_key(|part| part.rva);
-    Some(parts)
+    parts
 }
 
 impl ReadMemory for ImageFile {
     fn bytes_at(&self, va: Va, length: u64) -> &[u8] {
         let found = || {
-            let rva = va.offset_from(self.base)?;
+            let rva = va.offset_from(self.range.start)?;
             let after = self.parts.partition_point(|part| part.rva <= rva);
             let part = self.parts.get(after.checked_sub(1)?)?;
             let into = rva.checked_sub(part.rva)?;

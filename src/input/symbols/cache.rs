@@ -6,31 +6,39 @@
 //!
 //! ```text
 //! magic 8 · version 4 · zero 4 · build 16 · age 4 · kind of build 4 · PDB's size 8 · PDB's time 8 · checksum 8
-//! flags 8 · damaged parts 8 · texts, entries, files, lines: count 8 each · the same, packed
+//! flags 8 · damaged parts 8 · texts, entries, files, lines, frames, programs: count 8 each · the same, packed
 //! ```
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
+use crate::base::addr::Rva;
 use crate::base::bytes::{self, slice_at, u8_at, u32_at, u64_at};
 use crate::input::dump::mapping::Mapping;
 
+use super::frame_table::{FrameRecord, FrameTable, FrameWay};
 use super::names::{LineEntry, ModuleNames, NameEntry, NameKind};
 use super::pdb::PdbNames;
 use super::pdb_id::{PdbBuild, PdbId};
 
 const MAGIC: &[u8; 8] = b"DTnames\0";
 /// Raised when the layout, the way of demangling or the choice of names changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_BYTES: u64 = 0x40;
 const CHECKSUM_OFFSET: u64 = 0x38;
-const COUNTS_BYTES: u64 = 0x30;
+const COUNTS_BYTES: u64 = 0x40;
 const ENTRY_BYTES: u64 = 13;
 const FILE_BYTES: u64 = 8;
 const LINE_BYTES: u64 = 12;
+const FRAME_BYTES: u64 = 28;
+/// In place of a program's number, which is added to the last of these.
+const FPO: u32 = 0;
+const FPO_SAVES_EBP: u32 = 1;
+const FIRST_PROGRAM: u32 = 2;
 
 /// What a cache file is made from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,7 +95,10 @@ fn encode(version: PdbVersion, pdb: &PdbNames) -> Vec<u8> {
     let mut out = header(version);
     out.extend(u64::from(pdb.has_private_symbols).to_le_bytes());
     out.extend(pdb.damaged_part_count.to_le_bytes());
-    for count in [texts.len(), entries.len(), files.len(), lines.len()] {
+    // A program has no NUL in it.
+    let programs = pdb.frames.programs().join("\0");
+    let frames = pdb.frames.records();
+    for count in [texts.len(), entries.len(), files.len(), lines.len(), frames.len(), programs.len()] {
         out.extend((count as u64).to_le_bytes());
     }
     out.extend(texts.as_bytes());
@@ -106,6 +117,25 @@ fn encode(version: PdbVersion, pdb: &PdbNames) -> Vec<u8> {
             out.extend(field.to_le_bytes());
         }
     }
+    for frame in frames {
+        let way = match frame.way {
+            FrameWay::Fpo { saves_ebp: false } => FPO,
+            FrameWay::Fpo { saves_ebp: true } => FPO_SAVES_EBP,
+            FrameWay::Program(index) => index.saturating_add(FIRST_PROGRAM),
+        };
+        for field in [
+            frame.rva.0,
+            frame.size_bytes,
+            frame.prologue_bytes,
+            frame.local_bytes,
+            frame.saved_register_bytes,
+            frame.parameter_bytes,
+            way,
+        ] {
+            out.extend(field.to_le_bytes());
+        }
+    }
+    out.extend(programs.as_bytes());
     let checksum = checksum(bytes::available_at(&out, HEADER_BYTES, u64::MAX));
     let at = usize::try_from(CHECKSUM_OFFSET).unwrap_or(usize::MAX);
     if let Some((_, place)) = out.split_at_mut_checked(at) {
@@ -160,10 +190,32 @@ fn decode(file: &[u8], version: PdbVersion) -> Option<PdbNames> {
     let lines =
         lines.map(|item| Some(LineEntry { rva: u32_at(item, 0)?, file: u32_at(item, 4)?, line: u32_at(item, 8)? }));
     let lines: Vec<LineEntry> = lines.collect::<Option<_>>()?;
+    let frames = array(field(6)?, FRAME_BYTES)?.chunks_exact(usize::try_from(FRAME_BYTES).ok()?).map(decode_frame);
+    let frames: Vec<FrameRecord> = frames.collect::<Option<_>>()?;
+    let programs = std::str::from_utf8(array(field(7)?, 1)?).ok()?;
+    let programs: Vec<Arc<str>> = programs.split('\0').filter(|text| !text.is_empty()).map(Arc::from).collect();
     rest.is_empty().then_some(PdbNames {
+        frames: FrameTable::new(frames, programs),
         names: ModuleNames { texts, entries, files, lines },
         damaged_part_count: field(1)?,
         has_private_symbols: field(0)? != 0,
+    })
+}
+
+fn decode_frame(item: &[u8]) -> Option<FrameRecord> {
+    let way = match u32_at(item, 24)? {
+        FPO => FrameWay::Fpo { saves_ebp: false },
+        FPO_SAVES_EBP => FrameWay::Fpo { saves_ebp: true },
+        program => FrameWay::Program(program.checked_sub(FIRST_PROGRAM)?),
+    };
+    Some(FrameRecord {
+        rva: Rva(u32_at(item, 0)?),
+        size_bytes: u32_at(item, 4)?,
+        prologue_bytes: u32_at(item, 8)?,
+        local_bytes: u32_at(item, 12)?,
+        saved_register_bytes: u32_at(item, 16)?,
+        parameter_bytes: u32_at(item, 20)?,
+        way,
     })
 }
 
@@ -182,7 +234,6 @@ fn checksum(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::addr::Rva;
     use crate::input::symbols::names::NamesBuilder;
 
     fn version() -> PdbVersion {
@@ -196,7 +247,21 @@ mod tests {
         builder.add(Rva(0x1000), "Class::f", NameKind::GlobalFunction);
         builder.add(Rva(0x2000), "g", NameKind::PublicFunction);
         builder.add_line(Rva(0x1000), 16, file, 7);
-        PdbNames { names: builder.finish(), damaged_part_count: 2, has_private_symbols: true }
+        let ways = [FrameWay::Program(1), FrameWay::Fpo { saves_ebp: true }, FrameWay::Fpo { saves_ebp: false }];
+        let frame = |(rva, way): (u32, FrameWay)| FrameRecord {
+            rva: Rva(rva),
+            size_bytes: 0x10,
+            prologue_bytes: 1,
+            local_bytes: 2,
+            saved_register_bytes: 3,
+            parameter_bytes: 4,
+            way,
+        };
+        let frames = FrameTable::new(
+            [0x1000, 0x2000, 0x3000].into_iter().zip(ways).map(frame).collect(),
+            vec!["$T0".into(), "=".into()],
+        );
+        PdbNames { names: builder.finish(), damaged_part_count: 2, has_private_symbols: true, frames }
     }
 
     #[test]

@@ -3,12 +3,18 @@
 
 use std::env::var_os;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
-use super::search::SymbolSearch;
+use super::search::{Downloads, SymbolSearch};
+use super::server::SymbolServers;
 
 /// `user_folders` come first; each may be a whole symbol path.
-pub fn symbol_search(user_folders: Vec<PathBuf>) -> SymbolSearch {
+pub fn symbol_search(user_folders: Vec<PathBuf>, downloads: Downloads) -> SymbolSearch {
+    /// What a server does not have is asked for once as long as the program runs.
+    static SERVERS: OnceLock<SymbolServers> = OnceLock::new();
     SymbolSearch {
+        downloads,
+        servers: SERVERS.get_or_init(SymbolServers::default).clone(),
         user_folders,
         beside: Vec::new(),
         nt_symbol_path: std::env::var("_NT_SYMBOL_PATH").ok(),

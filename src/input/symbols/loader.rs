@@ -1,11 +1,12 @@
 //! Finds and reads the symbols of modules: the PDB of the right build in the places of a search, else the exports of the
 //! image, in the dump or in a file. Each module says what was tried, where, and what came of it.
 //!
-//! Files are only read; the one folder written to is that of transcoded PDBs. No server is asked.
+//! Files are only read. What is written are the folder of transcoded PDBs and, where the user lets servers be asked, the
+//! stores that their files belong in.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -26,8 +27,10 @@ use super::demangle::Demangler;
 use super::names::{ModuleNames, NameKind, NamesBuilder};
 use super::pdb::{PdbNames, read_pdb};
 use super::pdb_id::PdbId;
-use super::search::{SymbolSearch, Target, is_compressed, place_text};
+use super::search::{SymbolSearch, Target, is_compressed};
+use super::struct_layout::{TypeLayout, read_type_layouts};
 use super::symbol_path::Place;
+use super::tried::Tried;
 use super::{Attempt, ModuleSymbols, Outcome, SymbolQuality, SymbolTable, module_name};
 
 /// Reads the symbols of the modules that are wanted; the others get the exports that are in the dump.
@@ -42,17 +45,27 @@ pub fn load_symbols(
     progress: &Progress,
 ) -> Result<SymbolTable, Cancelled> {
     progress.start("reading symbols", modules.len() as u64);
-    let loaded: Vec<ModuleSymbols> = modules
-        .par_iter()
-        .map(|module| {
+    let load = || {
+        let of_module = |module| {
             progress.check()?;
             let symbols =
                 if wanted(module) { load_one(module, memory, search, progress)? } else { without_pdb(module, memory) };
             progress.tick(1)?;
             Ok(symbols)
-        })
-        .collect::<Result<_, Cancelled>>()?;
-    Ok(SymbolTable::new(loaded))
+        };
+        modules.par_iter().map(of_module).collect::<Result<Vec<ModuleSymbols>, Cancelled>>()
+    };
+    Ok(SymbolTable::new(if search.has_servers_to_ask() { beside_other_work(load)? } else { load()? }))
+}
+
+/// Threads that wait for servers must not be those that everything else is computed on.
+fn beside_other_work<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    /// Servers answer several requests at once, and are not to be flooded.
+    const FILES_AT_ONCE: usize = 8;
+    match rayon::ThreadPoolBuilder::new().num_threads(FILES_AT_ONCE).build() {
+        Ok(pool) => pool.install(work),
+        Err(_) => work(),
+    }
 }
 
 /// The exports of an image in the dump.
@@ -74,20 +87,70 @@ fn load_one(
         None => "the image names a PDB that cannot be a file".to_owned(),
         Some((target, id)) => {
             if let Some(found) = find_pdb(&target, id, &places, search, &mut attempts, progress)? {
-                let FoundPdb { pdb, path } = found;
-                return Ok(ModuleSymbols {
-                    quality: SymbolQuality::Pdb,
-                    attempts,
-                    note: pdb_note(&pdb, &path),
-                    names: Arc::new(pdb.names),
-                    ..nameless(module)
-                });
+                return Ok(found.symbols_of(module, attempts));
             }
             why_no_pdb(&target, id, &attempts)
         }
     };
-    let found = with_exports(module, memory).or_else(|| exports_of_file(module, &places, &mut attempts));
+    let found = match with_exports(module, memory) {
+        Some(found) => Some(found),
+        None => exports_of_file(module, &places, search, &mut attempts, progress)?,
+    };
     Ok(found.unwrap_or_else(|| nameless(module)).explained(attempts, &why))
+}
+
+/// The symbols of a module's PDB alone; `None` without one.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn pdb_symbols(
+    module: &ModuleRecord,
+    search: &SymbolSearch,
+    progress: &Progress,
+) -> Result<Option<ModuleSymbols>, Cancelled> {
+    let Some((target, id)) = Target::pdb(module) else { return Ok(None) };
+    let mut attempts = Vec::new();
+    let found = find_pdb(&target, id, &search.places_for(module), search, &mut attempts, progress)?;
+    Ok(found.map(|found| found.symbols_of(module, attempts)))
+}
+
+/// Layouts of types from the PDB of a module, where one of the places of `search` on this machine has it. Types that it does
+/// not have are left out.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn pdb_types(
+    module: &ModuleRecord,
+    search: &SymbolSearch,
+    names: &[&str],
+    progress: &Progress,
+) -> Result<BTreeMap<String, TypeLayout>, Cancelled> {
+    let Some((target, id)) = Target::pdb(module) else { return Ok(BTreeMap::new()) };
+    for path in search.places_for(module).iter().flat_map(|place| target.files_in(place)) {
+        progress.check()?;
+        if !path.is_file() {
+            continue;
+        }
+        let Ok(bytes) = open(&path) else { continue };
+        if let Ok(layouts) = read_type_layouts(&bytes, id, names, progress)? {
+            return Ok(layouts);
+        }
+    }
+    Ok(BTreeMap::new())
+}
+
+impl FoundPdb {
+    fn symbols_of(self, module: &ModuleRecord, attempts: Vec<Attempt>) -> ModuleSymbols {
+        let Self { pdb, path } = self;
+        ModuleSymbols {
+            quality: SymbolQuality::Pdb,
+            attempts,
+            note: pdb_note(&pdb, &path),
+            names: Arc::new(pdb.names),
+            frames: Arc::new(pdb.frames),
+            ..nameless(module)
+        }
+    }
 }
 
 fn nameless(module: &ModuleRecord) -> ModuleSymbols {
@@ -98,6 +161,7 @@ fn nameless(module: &ModuleRecord) -> ModuleSymbols {
         attempts: Vec::new(),
         note: "no exports are in the dump".to_owned(),
         names: Arc::default(),
+        frames: Arc::default(),
     }
 }
 
@@ -119,19 +183,32 @@ fn pdb_note(pdb: &PdbNames, path: &str) -> String {
     format!("{kind} symbols from {path}{damage}")
 }
 
-/// The reason that says most: a file of the wrong build, else that there was none.
+/// The reason that says most: a file of the wrong build, else that there was none; and what was not asked.
 fn why_no_pdb(target: &Target, id: PdbId, attempts: &[Attempt]) -> String {
     let refused = attempts.iter().find_map(|attempt| match &attempt.outcome {
         Outcome::Refused(reason) => Some(reason),
         _ => None,
     });
     let count = attempts.iter().filter(|attempt| attempt.outcome == Outcome::NotThere).count();
-    match (refused, count) {
+    let (name, servers) = (target.name(), silent_servers(attempts));
+    let text = match (refused, count) {
         (Some(reason), _) => format!("no PDB: {reason}"),
-        (None, 0) => format!("no PDB: there is no place to look for {} {id}", target.name()),
-        (None, 1) => format!("no PDB: {} {id} is not in the one place that was looked at", target.name()),
-        (None, count) => format!("no PDB: {} {id} is in none of {count} places", target.name()),
-    }
+        (None, 0) if servers.is_empty() => format!("no PDB: there is no place to look for {name} {id}"),
+        (None, 0) => format!("no PDB: {name} {id}"),
+        (None, 1) => format!("no PDB: {name} {id} is not in the one place that was looked at"),
+        (None, count) => format!("no PDB: {name} {id} is in none of {count} places"),
+    };
+    text + &servers
+}
+
+/// Servers that were not asked or gave no answer, as the end of a sentence.
+fn silent_servers(attempts: &[Attempt]) -> String {
+    let texts = attempts.iter().filter_map(|attempt| match &attempt.outcome {
+        Outcome::NotAsked(why) => Some(format!("; {} was not asked: {why}", attempt.place)),
+        Outcome::NoAnswer(why) => Some(format!("; {} gave no answer: {why}", attempt.place)),
+        _ => None,
+    });
+    texts.collect()
 }
 
 struct FoundPdb {
@@ -147,39 +224,48 @@ fn find_pdb(
     attempts: &mut Vec<Attempt>,
     progress: &Progress,
 ) -> Result<Option<FoundPdb>, Cancelled> {
-    let mut found = None;
     for place in places {
         let mut tried = Tried::new(target, place);
+        let mut found = None;
         for path in target.files_in(place) {
             progress.check()?;
             let Some(file) = tried.file(&path) else { continue };
             let version = PdbVersion::of(id, &file);
-            let cache = search.cache_folder.as_deref();
             let path_text = printable_path(&path);
-            if let Some(pdb) = cache.and_then(|folder| read_cached(folder, version)) {
+            if let Some(pdb) = search.cache_folder.as_deref().and_then(|folder| read_cached(folder, version)) {
                 found = Some(FoundPdb { pdb, path: path_text });
-            } else {
-                match transcode(&path, id, progress)? {
-                    Err(reason) => tried.refuse(format!("{path_text} {reason}")),
-                    Ok(pdb) => {
-                        if let Some(Err(error)) = cache.map(|folder| write_cached(folder, version, &pdb)) {
-                            let folder = cache.map(printable_path).unwrap_or_default();
-                            tried.remark(folder, format!("cannot be kept for the next start: {error}"));
-                        }
-                        found = Some(FoundPdb { pdb, path: path_text });
-                    }
-                }
-            }
-            if found.is_some() {
                 break;
             }
+            match transcode(&path, id, progress)? {
+                Err(reason) => tried.refuse(format!("{path_text} {reason}")),
+                Ok(pdb) => {
+                    keep_transcoded(&pdb, version, search, &mut tried);
+                    found = Some(FoundPdb { pdb, path: path_text });
+                    break;
+                }
+            }
         }
-        attempts.extend(tried.finish(found.as_ref().map(|found| found.path.clone())));
+        if found.is_none()
+            && let Some((path, pdb)) = tried.download(search, &|path| transcode(path, id, progress), progress)?
+        {
+            if let Ok(file) = fs::metadata(&path) {
+                keep_transcoded(&pdb, PdbVersion::of(id, &file), search, &mut tried);
+            }
+            found = Some(FoundPdb { pdb, path: printable_path(&path) });
+        }
+        attempts.extend(tried.finish(found.as_ref().map(|found| found.path.clone()), search));
         if found.is_some() {
-            break;
+            return Ok(found);
         }
     }
-    Ok(found)
+    Ok(None)
+}
+
+fn keep_transcoded(pdb: &PdbNames, version: PdbVersion, search: &SymbolSearch, tried: &mut Tried<'_>) {
+    let Some(folder) = &search.cache_folder else { return };
+    if let Err(error) = write_cached(folder, version, pdb) {
+        tried.remark(printable_path(folder), format!("cannot be kept for the next start: {error}"));
+    }
 }
 
 /// Reads a PDB, or the one in a cabinet. The reason of a failure reads on after the path.
@@ -197,56 +283,6 @@ fn open(path: &Path) -> Result<Mapping, String> {
         return Ok(file);
     }
     unpack(&file).map(Mapping::Bytes).map_err(|error| error.to_string())
-}
-
-/// What was tried in one place.
-struct Tried<'a> {
-    target: &'a Target,
-    place: &'a Place,
-    attempts: Vec<Attempt>,
-}
-
-impl<'a> Tried<'a> {
-    fn new(target: &'a Target, place: &'a Place) -> Self {
-        Self { target, place, attempts: Vec::new() }
-    }
-
-    /// What the file system says of a file; `None` when there is none, or it cannot be looked at.
-    fn file(&mut self, path: &Path) -> Option<fs::Metadata> {
-        match fs::metadata(path) {
-            Ok(file) => file.is_file().then_some(file),
-            // A part of the path may be a file, or longer than the system takes.
-            Err(error) if !matches!(error.kind(), ErrorKind::PermissionDenied) => None,
-            Err(error) => {
-                self.refuse(format!("{} cannot be looked at: {error}", printable_path(path)));
-                None
-            }
-        }
-    }
-
-    fn refuse(&mut self, reason: String) {
-        self.push(place_text(self.place), Outcome::Refused(reason));
-    }
-
-    fn remark(&mut self, place: String, text: String) {
-        self.push(place, Outcome::Remark(text));
-    }
-
-    fn push(&mut self, place: String, outcome: Outcome) {
-        self.attempts.push(Attempt { file: self.target.name().to_owned(), place, outcome });
-    }
-
-    fn finish(mut self, used: Option<String>) -> Vec<Attempt> {
-        if let Some(path) = used {
-            self.push(path, Outcome::Used);
-        } else if let Place::Server { .. } = self.place {
-            // Where the download comes in: what it brings is a file like any other.
-            self.push(place_text(self.place), Outcome::NotAsked("no download in this run".to_owned()));
-        } else if self.attempts.is_empty() {
-            self.push(place_text(self.place), Outcome::NotThere);
-        }
-        self.attempts
-    }
 }
 
 /// The exports of an image that is in the dump.
@@ -277,43 +313,75 @@ fn export_names(module: &ModuleRecord, memory: &dyn ReadMemory) -> Option<Module
     names.ok()
 }
 
-fn exports_of_file(module: &ModuleRecord, places: &[Place], attempts: &mut Vec<Attempt>) -> Option<ModuleSymbols> {
-    let target = Target::image(module)?;
+fn exports_of_file(
+    module: &ModuleRecord,
+    places: &[Place],
+    search: &SymbolSearch,
+    attempts: &mut Vec<Attempt>,
+    progress: &Progress,
+) -> Result<Option<ModuleSymbols>, Cancelled> {
+    let take = |image: &ImageFile| export_names(module, image).ok_or_else(|| "exports nothing".to_owned());
+    let found = find_image_with(module, places, search, attempts, progress, &take)?;
+    Ok(found.map(|(names, path)| ModuleSymbols {
+        quality: SymbolQuality::Exports,
+        note: format!("exports of {}", printable_path(&path)),
+        names: Arc::new(names),
+        ..nameless(module)
+    }))
+}
+
+/// Finds the file of a module's image, of the right build, for what is not in the dump.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn find_image(
+    module: &ModuleRecord,
+    search: &SymbolSearch,
+    progress: &Progress,
+) -> Result<Option<PathBuf>, Cancelled> {
+    let places = search.places_for(module);
+    let found = find_image_with(module, &places, search, &mut Vec::new(), progress, &|_| Ok(()))?;
+    Ok(found.map(|(_, path)| path))
+}
+
+/// The first image file of a module that gives something, and its path.
+fn find_image_with<T>(
+    module: &ModuleRecord,
+    places: &[Place],
+    search: &SymbolSearch,
+    attempts: &mut Vec<Attempt>,
+    progress: &Progress,
+    take: &dyn Fn(&ImageFile) -> Result<T, String>,
+) -> Result<Option<(T, PathBuf)>, Cancelled> {
+    let Some(target) = Target::image(module) else { return Ok(None) };
+    let read = |path: &Path| {
+        let image = open(path).and_then(|file| ImageFile::new(file, module).map_err(|error| error.to_string()));
+        image.and_then(|image| take(&image))
+    };
     for place in places {
         let mut tried = Tried::new(&target, place);
         let mut found = None;
         for path in target.files_in(place) {
+            progress.check()?;
             if tried.file(&path).is_none() {
                 continue;
             }
-            let opened = open(&path).and_then(|file| ImageFile::new(file, module).map_err(|error| error.to_string()));
-            let names = opened.map(|image| export_names(module, &image));
-            match names {
+            match read(&path) {
                 Err(reason) => tried.refuse(format!("{} {reason}", printable_path(&path))),
-                Ok(None) => tried.refuse(format!("{} exports nothing", printable_path(&path))),
-                Ok(Some(names)) => {
-                    found = Some((names, printable_path(&path)));
+                Ok(value) => {
+                    found = Some((value, path));
                     break;
                 }
             }
         }
-        attempts.extend(tried.finish(found.as_ref().map(|(_, path)| path.clone())));
-        if let Some((names, path)) = found {
-            return Some(ModuleSymbols {
-                quality: SymbolQuality::Exports,
-                note: format!("exports of {path}"),
-                names: Arc::new(names),
-                ..nameless(module)
-            });
+        if found.is_none() {
+            let downloaded = tried.download(search, &|path| Ok(read(path)), progress)?;
+            found = downloaded.map(|(path, value)| (value, path));
+        }
+        attempts.extend(tried.finish(found.as_ref().map(|(_, path)| printable_path(path)), search));
+        if found.is_some() {
+            return Ok(found);
         }
     }
-    None
-}
-
-/// Finds the file of a module's image, of the right build, for what is not in the dump.
-pub fn find_image(module: &ModuleRecord, search: &SymbolSearch) -> Option<ImageFile> {
-    let target = Target::image(module)?;
-    let places = search.places_for(module);
-    let mut files = places.iter().flat_map(|place| target.files_in(place)).filter(|path| path.is_file());
-    files.find_map(|path| ImageFile::new(open(&path).ok()?, module).ok())
+    Ok(None)
 }

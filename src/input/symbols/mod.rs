@@ -10,7 +10,9 @@ pub mod cache;
 mod compressed;
 mod deep_stack;
 mod demangle;
+mod download;
 pub mod environment;
+mod frame_table;
 pub mod loader;
 mod names;
 pub mod pdb;
@@ -18,8 +20,12 @@ pub mod pdb_id;
 mod pdb_source;
 mod safe_name;
 pub mod search;
+pub mod server;
+pub mod struct_layout;
 pub mod symbol_path;
+mod tried;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,6 +33,7 @@ use crate::base::addr::{Rva, Va, VaRange};
 use crate::base::memory::ReadMemory;
 use crate::input::dump::modules::ModuleRecord;
 
+pub use frame_table::{FrameRecord, FrameTable, FrameWay};
 pub use names::{ModuleNames, NameKind};
 
 /// Where the names of a module come from.
@@ -68,6 +75,8 @@ pub enum Outcome {
     /// A file is there and was not used: which, and why.
     Refused(String),
     NotAsked(String),
+    /// A server gave no answer: why.
+    NoAnswer(String),
     /// It was used, but not all went well.
     Remark(String),
 }
@@ -80,6 +89,7 @@ impl fmt::Display for Attempt {
             Outcome::NotThere => write!(f, "{file}: not in {place}"),
             Outcome::Refused(reason) => write!(f, "{file}: refused: {reason}"),
             Outcome::NotAsked(reason) => write!(f, "{file}: {place}: not asked: {reason}"),
+            Outcome::NoAnswer(reason) => write!(f, "{file}: {place}: gave no answer: {reason}"),
             Outcome::Remark(text) => write!(f, "{file}: {place}: {text}"),
         }
     }
@@ -97,9 +107,15 @@ pub struct ModuleSymbols {
     /// What came of it, in one sentence.
     pub note: String,
     names: Arc<ModuleNames>,
+    frames: Arc<FrameTable>,
 }
 
 impl ModuleSymbols {
+    /// What the PDB tells of frames; empty without one, and for other processors than x86.
+    pub fn frames(&self) -> &FrameTable {
+        &self.frames
+    }
+
     /// The names, by place.
     pub fn names(&self) -> &ModuleNames {
         &self.names
@@ -193,6 +209,45 @@ impl SymbolTable {
             },
             None => SymbolName { module: &module.name, function: None, offset: u64::from(rva.0) },
         })
+    }
+
+    /// Of `addresses` those in modules that none of `known` lies in: nobody has looked for their symbols. One for each module.
+    pub fn modules_of_new(&self, known: &[Va], addresses: &[Va]) -> Vec<Va> {
+        let index_of = |va: &Va| {
+            let after = self.modules.partition_point(|module| module.range.start <= *va);
+            let index = after.checked_sub(1)?;
+            self.modules.get(index)?.range.contains(*va).then_some(index)
+        };
+        let mut seen: HashSet<usize> = known.iter().filter_map(index_of).collect();
+        addresses.iter().copied().filter(|va| index_of(va).is_some_and(|index| seen.insert(index))).collect()
+    }
+
+    /// Both tables of one dump: of each module what tells more.
+    #[must_use]
+    pub fn joined_with(self, other: Self) -> Self {
+        let mut others = other.modules.into_iter().peekable();
+        let amount = |module: &ModuleSymbols| (module.quality, module.attempts.len());
+        let join = |own: ModuleSymbols| {
+            while others.next_if(|other| other.range.start < own.range.start).is_some() {}
+            match others.next_if(|other| other.range == own.range) {
+                Some(other) if amount(&other) > amount(&own) => other,
+                _ => own,
+            }
+        };
+        Self { modules: self.modules.into_iter().map(join).collect() }
+    }
+
+    /// What a PDB tells of the frame of the x86 function at an address, with the table that has its program, and where the
+    /// code begins that it is said of.
+    pub fn frame_at(&self, va: Va) -> Option<(&FrameTable, &FrameRecord, Va)> {
+        let module = self.module_at(va)?;
+        let record = module.frames.record_at(module.rva_of(va)?)?;
+        Some((&module.frames, record, module.range.start.checked_add(u64::from(record.rva.0))?))
+    }
+
+    /// Whether any module has frame data.
+    pub fn has_frames(&self) -> bool {
+        self.modules.iter().any(|module| !module.frames.is_empty())
     }
 
     /// The source line of an address. A return address belongs to the line after its call, or to none: callers look up the

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pdb2::{
-    AddressMap, FallibleIterator, ModuleInfo, PDB, PdbInternalSectionOffset, StringTable, SymbolData, SymbolIter,
+    AddressMap, FallibleIterator, ModuleInfo, PDB, PdbInternalRva, PdbInternalSectionOffset, StreamIndex, StringRef,
+    StringTable, SymbolData, SymbolIter,
 };
 
 use crate::base::addr::Rva;
@@ -17,6 +18,7 @@ use crate::base::progress::{Cancelled, Progress};
 
 use super::deep_stack::{Stopped, on_deep_stack};
 use super::demangle::Demangler;
+use super::frame_table::{FrameTable, frame_streams, read_fpo, read_frame_data};
 use super::names::{ModuleNames, NameKind, NamesBuilder};
 use super::pdb_id::{PdbBuild, PdbId};
 use super::pdb_source::PdbBytes;
@@ -68,6 +70,8 @@ pub struct PdbNames {
     pub damaged_part_count: u64,
     /// Whether private symbols are in it. Without them names of static functions and lines are missing.
     pub has_private_symbols: bool,
+    /// Of x86 functions.
+    pub frames: FrameTable,
 }
 
 /// One symbol as the PDB has it.
@@ -146,7 +150,7 @@ pub fn id_of(bytes: &[u8]) -> Result<PdbId, PdbError> {
 }
 
 /// Why reading ended early.
-enum Ended {
+pub(super) enum Ended {
     Cancelled,
     Unreadable(PdbError),
 }
@@ -169,7 +173,7 @@ impl From<PdbError> for Ended {
     }
 }
 
-fn flatten<T>(read: Result<Result<T, Ended>, Stopped>) -> Result<Result<T, PdbError>, Cancelled> {
+pub(super) fn flatten<T>(read: Result<Result<T, Ended>, Stopped>) -> Result<Result<T, PdbError>, Cancelled> {
     match read {
         Ok(Ok(value)) => Ok(Ok(value)),
         Ok(Err(Ended::Cancelled)) => Err(Cancelled),
@@ -178,7 +182,7 @@ fn flatten<T>(read: Result<Result<T, Ended>, Stopped>) -> Result<Result<T, PdbEr
     }
 }
 
-type Pdb<'a> = PDB<'a, PdbBytes<'a>>;
+pub(super) type Pdb<'a> = PDB<'a, PdbBytes<'a>>;
 
 /// Takes one name.
 type Take<'a> = &'a mut dyn FnMut(&mut NamesBuilder, Rva, NameKind, &str);
@@ -195,12 +199,13 @@ struct Sink<'a> {
 struct Parts {
     damaged_part_count: u64,
     has_private_symbols: bool,
+    frames: FrameTable,
 }
 
 impl Parts {
-    const fn with_names(self, names: ModuleNames) -> PdbNames {
-        let Self { damaged_part_count, has_private_symbols } = self;
-        PdbNames { names, damaged_part_count, has_private_symbols }
+    fn with_names(self, names: ModuleNames) -> PdbNames {
+        let Self { damaged_part_count, has_private_symbols, frames } = self;
+        PdbNames { names, damaged_part_count, has_private_symbols, frames }
     }
 
     /// Reads one part; what fails, by an error or a panic, is counted.
@@ -222,6 +227,13 @@ fn open(bytes: &[u8]) -> Result<Pdb<'_>, PdbError> {
         length if length > MAX_PDB_BYTES => Err(PdbError::TooLarge),
         _ => Ok(PDB::open(PdbBytes::new(bytes))?),
     }
+}
+
+/// Opens a PDB that must have the id `wanted`.
+pub(super) fn open_checked(bytes: &[u8], wanted: PdbId) -> Result<Pdb<'_>, PdbError> {
+    let mut pdb = open(bytes)?;
+    read_ids(&mut pdb)?.check(wanted)?;
+    Ok(pdb)
 }
 
 struct Ids {
@@ -259,10 +271,10 @@ fn read_parts(
     sink: &mut Sink<'_>,
     is_x86: &std::cell::Cell<bool>,
 ) -> Result<Parts, Ended> {
-    let mut pdb = open(bytes)?;
-    if let Some(wanted) = wanted {
-        read_ids(&mut pdb)?.check(wanted)?;
-    }
+    let mut pdb = match wanted {
+        Some(wanted) => open_checked(bytes, wanted)?,
+        None => open(bytes)?,
+    };
     let info = pdb.debug_information()?;
     is_x86.set(info.machine_type().is_ok_and(|machine| machine == pdb2::MachineType::X86));
     let addresses = pdb.address_map()?;
@@ -280,6 +292,14 @@ fn read_parts(
         };
         Ok(())
     })?;
+    if is_x86.get() {
+        let mut frames = FrameTable::default();
+        parts.guard(|| {
+            frames = read_frames(&mut pdb, &addresses, strings.as_ref())?;
+            Ok(())
+        })?;
+        parts.frames = frames;
+    }
     let mut modules = info.modules()?;
     // A stream belongs to one object file; a list that names it again and again would be read as often.
     let mut seen_streams = HashSet::new();
@@ -310,6 +330,30 @@ fn read_parts(
         parts.has_private_symbols |= has_symbols;
     }
     Ok(parts)
+}
+
+fn read_frames(
+    pdb: &mut Pdb<'_>,
+    addresses: &AddressMap<'_>,
+    strings: Option<&StringTable<'_>>,
+) -> Result<FrameTable, Ended> {
+    const DBI_STREAM: StreamIndex = StreamIndex(3);
+    let rva_of = |rva: u32| PdbInternalRva(rva).to_rva(addresses).map(|rva| Rva(rva.0));
+    let text_at = |place: u32| Some(strings?.get(StringRef(place)).ok()?.to_string().into_owned());
+    let Some(dbi) = pdb.raw_stream(DBI_STREAM)? else { return Ok(FrameTable::default()) };
+    let [fpo, frame_data] = frame_streams(dbi.as_slice());
+    let mut stream = |index: Option<u16>| match index {
+        Some(index) => pdb.raw_stream(StreamIndex(index)),
+        None => Ok(None),
+    };
+    let mut records = stream(fpo)?.map(|stream| read_fpo(stream.as_slice(), rva_of)).unwrap_or_default();
+    let mut programs = Vec::new();
+    if let Some(stream) = stream(frame_data)? {
+        let (newer, texts) = read_frame_data(stream.as_slice(), rva_of, text_at);
+        records.extend(newer);
+        programs = texts;
+    }
+    Ok(FrameTable::new(records, programs))
 }
 
 fn read_symbols(mut symbols: SymbolIter<'_>, addresses: &AddressMap<'_>, sink: &mut Sink<'_>) -> Result<(), Ended> {

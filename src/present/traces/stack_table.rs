@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::analysis::series::outstanding::SeriesOutstanding;
 use crate::analysis::series::stacks::SeriesStacks;
 use crate::base::addr::Va;
 use crate::base::ids::DumpIdx;
+use crate::base::units::ByteDelta;
 use crate::present::table::{Align, Cell, Column, Sort, TableModel};
 use crate::present::value::Value;
 
@@ -13,6 +15,8 @@ use super::leading::{Naming, frame_text, leading_frame};
 /// Some stacks of a series, one row each.
 pub struct StackTable {
     pub stacks: Arc<SeriesStacks>,
+    /// Of the same stacks; without it the table has no columns for it.
+    outstanding: Option<Arc<SeriesOutstanding>>,
     naming: Naming,
     rows: Arc<Vec<u32>>,
     interval: StackInterval,
@@ -39,7 +43,11 @@ impl StackInterval {
 /// What grew most comes first.
 pub const FIRST_SORT: Sort = Sort { column: 3, descending: true };
 
-const COLUMNS: [Column; 10] = [
+/// Columns that the stores alone tell; those that the heaps tell follow.
+const LOGGED_COLUMN_COUNT: usize = 10;
+const BLOCKS_COLUMN: usize = LOGGED_COLUMN_COUNT + 1;
+
+const COLUMNS: [Column; 13] = [
     Column {
         title: "#",
         align: Align::Right,
@@ -80,12 +88,49 @@ const COLUMNS: [Column; 10] = [
     Column { title: "depth", align: Align::Right, width_chars: 5, hint: "Frames; at 32 the outer end is cut off" },
     Column { title: "first", align: Align::Right, width_chars: 5, hint: "First dump that has it" },
     Column { title: "last", align: Align::Right, width_chars: 5, hint: "Last dump that has it" },
+    Column {
+        title: "outstanding",
+        align: Align::Right,
+        width_chars: 10,
+        hint: "Memory of the heaps that this stack asked for and the program still holds, in the second dump",
+    },
+    Column { title: "blocks", align: Align::Right, width_chars: 8, hint: "Blocks that the program still holds" },
+    Column {
+        title: "Δ outstanding",
+        align: Align::Right,
+        width_chars: 11,
+        hint: "Outstanding memory in the second dump less that in the first",
+    },
 ];
 
 impl StackTable {
     /// `rows` are the stacks to show, by their position.
-    pub const fn new(stacks: Arc<SeriesStacks>, naming: Naming, rows: Arc<Vec<u32>>, interval: StackInterval) -> Self {
-        Self { stacks, naming, rows, interval }
+    pub const fn new(
+        stacks: Arc<SeriesStacks>,
+        outstanding: Option<Arc<SeriesOutstanding>>,
+        naming: Naming,
+        rows: Arc<Vec<u32>>,
+        interval: StackInterval,
+    ) -> Self {
+        Self { stacks, outstanding, naming, rows, interval }
+    }
+
+    pub const fn has_outstanding(&self) -> bool {
+        self.outstanding.is_some()
+    }
+
+    fn outstanding_cell(&self, stack: usize, column: usize) -> Cell {
+        let held = |dump: usize| self.outstanding.as_ref()?.of(stack, dump);
+        let now = held(self.interval.to);
+        match column {
+            LOGGED_COLUMN_COUNT => Cell::new(Value::bytes(now.map(|held| held.user_bytes))),
+            BLOCKS_COLUMN => Cell::new(Value::count(now.map(|held| held.block_count))),
+            _ => {
+                let ends = held(self.interval.from).zip(now);
+                let delta = ends.map(|(from, to)| ByteDelta::between(from.user_bytes, to.user_bytes));
+                Cell::delta(Value::delta(delta))
+            }
+        }
     }
 
     /// The stack of a row.
@@ -108,7 +153,7 @@ pub fn frame_lines(stacks: &SeriesStacks, naming: &Naming, stack: usize) -> Vec<
 
 impl TableModel for StackTable {
     fn columns(&self) -> &[Column] {
-        &COLUMNS
+        if self.has_outstanding() { &COLUMNS } else { COLUMNS.get(..LOGGED_COLUMN_COUNT).unwrap_or(&COLUMNS) }
     }
 
     fn row_count(&self) -> usize {
@@ -149,7 +194,8 @@ impl TableModel for StackTable {
             }
             7 => Cell::new(Value::Count(stacks.frame_ids(stack).len() as u64)),
             8 => Cell::new(dump_number(stacks.first_and_last(stack).map(|(first, _)| first))),
-            _ => Cell::new(dump_number(stacks.first_and_last(stack).map(|(_, last)| last))),
+            9 => Cell::new(dump_number(stacks.first_and_last(stack).map(|(_, last)| last))),
+            column => self.outstanding_cell(stack, column),
         }
     }
 }

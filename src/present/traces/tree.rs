@@ -16,6 +16,8 @@ pub const fn measure_name(measure: Measure) -> &'static str {
         Measure::Entries => "entries",
         Measure::StoreBytes => "store memory",
         Measure::Uses => "logged",
+        Measure::OutstandingBytes => "outstanding",
+        Measure::OutstandingBlocks => "blocks held",
     }
 }
 
@@ -149,8 +151,8 @@ impl TableModel for TreeTable {
         let Some(TreeRow { node, is_open, has_children }) = self.row(row) else { return Cell::new(Value::Absent) };
         let weight = self.tree.weight(node);
         let amount = |number: u64| match self.measure {
-            Measure::StoreBytes => Value::Bytes(number),
-            Measure::Entries | Measure::Uses => Value::Count(number),
+            Measure::StoreBytes | Measure::OutstandingBytes => Value::Bytes(number),
+            Measure::Entries | Measure::Uses | Measure::OutstandingBlocks => Value::Count(number),
         };
         match column {
             0 => {
@@ -170,8 +172,8 @@ impl TableModel for TreeTable {
             3 => {
                 let delta = i128::from(weight.to) - i128::from(weight.from);
                 Cell::delta(match self.measure {
-                    Measure::StoreBytes => Value::BytesDelta(delta),
-                    Measure::Entries | Measure::Uses => Value::CountDelta(delta),
+                    Measure::StoreBytes | Measure::OutstandingBytes => Value::BytesDelta(delta),
+                    Measure::Entries | Measure::Uses | Measure::OutstandingBlocks => Value::CountDelta(delta),
                 })
             }
             _ => Cell::new(Value::Count(self.tree.stack_count(node))),

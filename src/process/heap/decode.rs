@@ -5,10 +5,10 @@ use crate::base::memory::ReadMemory;
 use crate::base::problems::Problems;
 use crate::base::progress::{Cancelled, Progress};
 
-use super::block::{BlockSink, Loss};
+use super::block::{BlockKind, BlockSink, Loss};
 use super::entry::EntryRule;
 use super::extent::{HeapExtent, HeapPlace};
-use super::figures::{HeapFigures, read_figures};
+use super::figures::{HeapFigures, WalkedFree, free_list_length, read_figures};
 use super::head::{HeapHead, HeapKind};
 use super::layouts::LayoutProof;
 use super::lfh::{Containers, LfhKey};
@@ -17,7 +17,7 @@ use super::lookaside::read_lookaside;
 use super::segment_heap::SegmentHeapFigures;
 use super::segments::{Segment, read_segments};
 use super::totals::{BlockTotals, Tally};
-use super::walk::{Walk, find_containers, read_large_block, walk_blocks};
+use super::walk::{Walk, read_large_block, walk_blocks};
 use super::{page_heap, segment_heap};
 
 /// What is known from elsewhere, for instance from symbols.
@@ -120,7 +120,13 @@ pub fn decode_heap(
 }
 
 const fn place_of(extent: &HeapExtent, hints: HeapHints) -> HeapPlace {
-    HeapPlace { base: extent.base, width: extent.width, position: extent.position, os_build: hints.os_build }
+    HeapPlace {
+        base: extent.base,
+        width: extent.width,
+        position: extent.position,
+        os_build: hints.os_build,
+        pdb_layout: None,
+    }
 }
 
 fn decode_nt(
@@ -135,21 +141,31 @@ fn decode_nt(
     // Lists of segments and large blocks were followed, and their faults told, when the dump was opened.
     let mut link_budget = LINK_BUDGET;
     heap.segments = read_segments(memory, head, &extent.segments, &mut link_budget, &mut heap.problems);
-    heap.figures = read_figures(memory, head, &heap.segments, extent.large_blocks.len(), &mut heap.problems);
+    heap.figures = read_figures(head, &heap.segments, extent.large_blocks.len());
     let segments = std::mem::take(&mut heap.segments);
     let walk = walk_of(memory, extent, head, hints, &segments, &mut heap.problems);
     let mut totals = BlockTotals::default();
-    for tally in walk_blocks(&walk, Tally::default, progress)? {
+    let walked = walk_blocks(&walk, Tally::default, progress)?;
+    for tally in walked.sinks {
         totals.absorb(tally);
     }
     if let Some(containers) = &walk.containers {
-        let found = find_containers(&walk, progress)?;
+        let found = walked.containers;
         heap.lfh_key_low = walk
             .lfh_key
             .or_else(|| containers.key(memory, &found))
             .or_else(|| containers.key_in_blocks(memory, head.base, &found));
     }
     heap.segments = segments;
+    if let Some(figures) = &mut heap.figures {
+        let free = totals.of(BlockKind::Free);
+        let walked = WalkedFree {
+            block_count: free.block_count,
+            block_bytes: free.block_bytes,
+            is_whole: totals.is_undamaged() && totals.missing_bytes == 0,
+        };
+        figures.free_list_length = free_list_length(memory, head, walked, &mut heap.problems);
+    }
     tell_damage(head.base, &totals, &mut heap.problems);
     heap.totals = Some(totals);
     Ok(())
@@ -245,7 +261,7 @@ pub fn visit_blocks<S: BlockSink>(
         (HeapKind::Nt, Some(head)) => {
             let segments = read_segments(memory, head, &extent.segments, &mut link_budget, &mut problems);
             let walk = walk_of(memory, extent, head, hints, &segments, &mut problems);
-            walk_blocks(&walk, new_sink, progress)
+            Ok(walk_blocks(&walk, new_sink, progress)?.sinks)
         }
         (HeapKind::Segment, _) => {
             let mut sink = new_sink();

@@ -15,6 +15,7 @@ pub const INTERNAL: u8 = 0x08;
 
 /// UnusedBytes of the entry behind the last block of a committed run; the descriptor of the hole follows it.
 const END_OF_RUN: u8 = 0x03;
+const END_OF_RUN_GRANULES: u16 = 4;
 /// UnusedBytes too large for the byte: the number itself lies at the block's end.
 const UNUSED_ELSEWHERE: u8 = 0x3f;
 /// In UnusedBytes of blocks of the low-fragmentation heap.
@@ -53,9 +54,10 @@ impl EntryFields {
         self.flags & BUSY != 0
     }
 
-    /// The entry behind the last block of a committed run.
+    /// The entry behind the last block of a committed run: four granules, as many as it and the description of the hole
+    /// take. No block has so few unused bytes, because its own header counts among them.
     pub const fn is_end_of_run(&self) -> bool {
-        self.flags == BUSY && self.unused == END_OF_RUN
+        self.flags == BUSY && self.unused == END_OF_RUN && self.size_granules == END_OF_RUN_GRANULES
     }
 }
 
@@ -143,7 +145,7 @@ impl EntryRule {
     /// Situation: with gflags +ust a block of Vista and later has a prefix: the address of its stack's record, and a second
     /// header directly before the user's memory that ends with 02 05. Known from: published readers for Windows 7 to 11.
     /// Example, x64: record at 10, second header at 20 with `01 00 00 00 LL LL 02 05` at 28, user's memory at 30. Handled: a
-    /// block without that second header has no prefix. Test: `tests/it/heap/stacks.rs`.
+    /// block without that second header has no prefix. Test: `blocks_of_windows_10_are_tied_to_records_of_the_heap_log`.
     #[inline]
     pub fn with_prefix(&self, block: &[u8], size_bytes: u64) -> Option<UserPart> {
         let second_header = self.granule_bytes.wrapping_mul(2);
@@ -219,15 +221,11 @@ mod tests {
     use super::*;
 
     fn rule(width: PointerWidth, encoding: Option<Encoding>) -> EntryRule {
-        let granule_bytes = width.bytes() * 2;
-        EntryRule {
-            width,
-            is_xp: false,
-            granule_bytes,
-            header_offset: granule_bytes - 8,
-            encoding,
-            captures_stacks: false,
-        }
+        let (granule_bytes, header_offset) = match width {
+            PointerWidth::Bits32 => (8, 0),
+            PointerWidth::Bits64 => (16, 8),
+        };
+        EntryRule { width, is_xp: false, granule_bytes, header_offset, encoding, captures_stacks: false }
     }
 
     /// Of Windows Internals, 7th edition, part 1: the header of an allocation of 7d0 bytes as `!heap -i` decodes it.
@@ -260,7 +258,7 @@ mod tests {
     #[test]
     fn a_large_rest_lies_at_the_end_of_the_block() {
         let mut block = vec![0; 0x200];
-        block[0x1f8..].copy_from_slice(&0x150_u64.to_le_bytes());
+        block.splice(0x1f8.., 0x150_u64.to_le_bytes());
         let part = rule(PointerWidth::Bits64, None).user_part(&block, 0x200, BUSY, UNUSED_ELSEWHERE).unwrap();
         assert_eq!(part.user_bytes, 0xb0);
     }

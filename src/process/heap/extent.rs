@@ -5,7 +5,7 @@ use crate::base::memory::{self, ReadMemory};
 use crate::base::problems::Problems;
 
 use super::head::{FrontEnd, HeadFound, HeapHead, HeapKind, read_head};
-use super::layouts::{HeapGeneration, segment_layout};
+use super::layouts::{HeapGeneration, HeapLayout, segment_layout};
 use super::lists::ListReader;
 use super::{page_heap, segment_heap};
 
@@ -17,6 +17,8 @@ pub struct HeapPlace {
     /// In the PEB's list, from 0; `None` for a heap that is in no list, such as the one behind a page heap.
     pub position: Option<usize>,
     pub os_build: Option<u32>,
+    /// What ntdll's own PDB says of `_HEAP`.
+    pub pdb_layout: Option<HeapLayout>,
 }
 
 /// One heap and where its memory lies. Each address lies in an allocation that belongs to the heap as a whole.
@@ -50,7 +52,7 @@ pub fn read_extent(
     link_budget: &mut usize,
     problems: &mut Problems,
 ) -> HeapExtent {
-    let HeapPlace { base, width, position, os_build } = place;
+    let HeapPlace { base, width, position, .. } = place;
     let mut extent = HeapExtent {
         base,
         width,
@@ -64,7 +66,7 @@ pub fn read_extent(
         normal_heap: None,
         is_whole: false,
     };
-    match read_head(memory, base, width, position, os_build) {
+    match read_head(memory, place) {
         HeadFound::NotInDump => {}
         HeadFound::Unrecognised => extent.kind = HeapKind::Unrecognised,
         HeadFound::Segment => {
@@ -120,7 +122,7 @@ fn read_nt_lists(
     // Situation: from Windows 8 on the low-fragmentation heap has an allocation of its own, outside of the segments. Where
     // known from: public symbols of ntdll, `_HEAP.FrontEndHeap` in three places by build and `_LFH_HEAP.Heap` on Windows
     // 10 and 11. Handled: one that does not point back at its heap makes the extent incomplete, so that no total is given.
-    // Test: `tests/it/hostile_heaps.rs`.
+    // Test: `a_front_end_that_does_not_point_back_leaves_the_total_unknown`.
     let has_allocation = !matches!(head.layout.generation, HeapGeneration::Xp | HeapGeneration::Seven);
     if has_allocation && head.front_end == FrontEnd::LowFragmentation {
         if head.is_front_end_proved == Some(true) {

@@ -7,9 +7,10 @@
 use crate::base::addr::{PointerWidth, Va};
 use crate::base::memory::{self, ReadMemory};
 
+use super::extent::HeapPlace;
 use super::layouts::{
-    CountersLayout, HeapGeneration, HeapLayout, ModernFields, counters_layout, generation_of_build, layouts,
-    lfh_layout, segment_layout,
+    CountersLayout, HeapGeneration, HeapLayout, LayoutProof, ModernFields, counters_layout, generation_of_build,
+    layouts, lfh_layout, segment_layout,
 };
 
 const NT_HEAP_SEGMENT: u32 = 0xffee_ffee;
@@ -17,6 +18,8 @@ const NT_HEAP: u32 = 0xeeff_eeff;
 const SEGMENT_HEAP: u32 = 0xddee_ddee;
 /// Set in ForceFlags of the stand-in that page heap puts into the heap list.
 const PAGE_HEAP: u32 = 0x0100_0000;
+/// What the stand-in's page is filled with but for Flags and ForceFlags.
+const PAGE_HEAP_FILL: u32 = 0xeeee_eeee;
 /// HEAP_NO_SERIALIZE: the heap has no lock.
 const NO_SERIALIZE: u32 = 1;
 /// In `_HEAP.Flags` while blocks carry the stack that allocated them. Seen with +ust on Windows 7 and 10.
@@ -69,7 +72,7 @@ pub struct Encoding {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HeapHead {
     pub base: Va,
-    pub layout: &'static HeapLayout,
+    pub layout: HeapLayout,
     pub flags: u32,
     pub force_flags: u32,
     /// `None` before Vista.
@@ -117,28 +120,26 @@ pub enum HeadFound {
     NotInDump,
 }
 
-/// Reads the head of the heap at `base`, entry `position` (from 0) of its PEB's list.
-pub fn read_head(
-    memory: &dyn ReadMemory,
-    base: Va,
-    width: PointerWidth,
-    position: Option<usize>,
-    os_build: Option<u32>,
-) -> HeadFound {
+/// Reads the head of a heap.
+pub fn read_head(memory: &dyn ReadMemory, place: HeapPlace) -> HeadFound {
+    let HeapPlace { base, width, position, os_build, pdb_layout } = place;
     let fields = Fields { memory, base, width };
     let [newest, ..] = layouts(width);
     let Some(first_signature) = fields.u32(newest.first_signature) else { return HeadFound::NotInDump };
     if first_signature == SEGMENT_HEAP {
         return HeadFound::Segment;
     }
-    let fitting: Vec<Fit> =
-        layouts(width).iter().filter_map(|layout| fields.fit(layout, first_signature, position)).collect();
+    if let Some(flags) = fields.page_heap_flags() {
+        return HeadFound::PageHeap { flags };
+    }
+    let rows = pdb_layout.iter().chain(layouts(width));
+    let fitting: Vec<Fit> = rows.filter_map(|layout| fields.fit(*layout, first_signature, position)).collect();
     let likely = os_build.map(generation_of_build);
-    // Of equal fits that of the dump's Windows, then the newest: rows go from new to old.
-    let best = fitting
-        .iter()
-        .enumerate()
-        .max_by_key(|(at, fit)| (fit.evidence.len(), likely == Some(fit.layout.generation), std::cmp::Reverse(*at)));
+    // Of equal fits what ntdll's PDB says, then that of the dump's Windows, then the newest: rows go from new to old.
+    let best = fitting.iter().enumerate().max_by_key(|(at, fit)| {
+        let is_from_pdb = fit.layout.proof == LayoutProof::Pdb;
+        (fit.evidence.len(), is_from_pdb, likely == Some(fit.layout.generation), std::cmp::Reverse(*at))
+    });
     let Some((_, fit)) = best else { return HeadFound::Unrecognised };
     let flags = fields.u32(fit.layout.flags).unwrap_or_default();
     let force_flags = fields.u32(fit.layout.force_flags).unwrap_or_default();
@@ -155,7 +156,7 @@ struct Fields<'a> {
 }
 
 struct Fit {
-    layout: &'static HeapLayout,
+    layout: HeapLayout,
     evidence: Vec<&'static str>,
 }
 
@@ -180,8 +181,24 @@ impl Fields<'_> {
         memory::pointer_at(self.memory, self.at(offset)?, self.width)
     }
 
+    /// Flags of a stand-in of page heap.
+    ///
+    /// Situation: with page heap the list has the address of a page that is a heap in name only; debuggers show its fields as
+    /// eeeeeeee but for Flags and ForceFlags, which both say page heap. Known from published debugger sessions; no dump with
+    /// one was at hand. Handled: the fill must stand where the signature would, and both flags have the bit, which the fill
+    /// has not. A stand-in that has a heap's signatures is known by ForceFlags alone. Test:
+    /// `blocks_of_a_page_heap_are_those_that_were_built`.
+    fn page_heap_flags(&self) -> Option<u32> {
+        layouts(self.width).iter().find_map(|layout| {
+            let [signature, flags, force_flags] =
+                [layout.first_signature, layout.flags, layout.force_flags].map(|at| self.u32(at));
+            let is_one = signature == Some(PAGE_HEAP_FILL) && flags? & force_flags? & PAGE_HEAP != 0;
+            flags.filter(|_| is_one)
+        })
+    }
+
     /// Whether a heap of this layout can lie here, and what says so. Signatures must hold; the rest is counted.
-    fn fit(&self, layout: &'static HeapLayout, first_signature: u32, position: Option<usize>) -> Option<Fit> {
+    fn fit(&self, layout: HeapLayout, first_signature: u32, position: Option<usize>) -> Option<Fit> {
         let expected = if layout.modern.is_some() { NT_HEAP_SEGMENT } else { NT_HEAP };
         (first_signature == expected && self.u32(layout.signature)? == NT_HEAP).then_some(())?;
         let mut evidence = vec!["signatures"];
@@ -204,7 +221,7 @@ impl Fields<'_> {
             check(self.closes(modern.ucr_list), "the list of uncommitted ranges closes");
             check(self.counters(modern).is_some(), "the counters can be true");
         }
-        check(self.front_end(layout).is_some_and(|(_, _, proved)| proved != Some(false)), "the kind of front end");
+        check(self.front_end(&layout).is_some_and(|(_, _, proved)| proved != Some(false)), "the kind of front end");
         Some(Fit { layout, evidence })
     }
 
@@ -283,7 +300,7 @@ impl Fields<'_> {
             Some(Encoding { flag_mask: self.u32(modern.encode_flag_mask)?, key: memory::u64_at(self.memory, key_at)? })
         });
         let (front_end, front_end_at, is_front_end_proved) =
-            self.front_end(layout).unwrap_or((FrontEnd::None, None, None));
+            self.front_end(&layout).unwrap_or((FrontEnd::None, None, None));
         HeapHead {
             base: self.base,
             layout,

@@ -23,6 +23,8 @@ pub enum HeapGeneration {
 /// How the layout of a structure is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LayoutProof {
+    /// ntdll's own PDB says where its fields lie.
+    Pdb,
     /// A real dump was decoded with it, and its figures agree among each other.
     Dump,
     /// From listings of public symbols alone.
@@ -33,6 +35,7 @@ impl LayoutProof {
     /// The word for it in reports.
     pub const fn key(self) -> &'static str {
         match self {
+            Self::Pdb => "pdb",
             Self::Dump => "dump",
             Self::Facts => "facts",
         }
@@ -79,13 +82,19 @@ pub struct ModernFields {
 impl HeapLayout {
     /// Bytes of the unit in which blocks are counted, which is also the size of a header.
     pub const fn granule_bytes(&self) -> u64 {
-        self.width.bytes() * 2
+        match self.width {
+            PointerWidth::Bits32 => 8,
+            PointerWidth::Bits64 => 16,
+        }
     }
 
     /// From the start of a `_HEAP_ENTRY` to the 8 bytes that are its header; on x64 the first half belongs to the block
     /// before.
     pub const fn header_offset(&self) -> u64 {
-        self.granule_bytes() - 8
+        match self.width {
+            PointerWidth::Bits32 => 0,
+            PointerWidth::Bits64 => 8,
+        }
     }
 }
 
@@ -95,6 +104,46 @@ pub const fn layouts(width: PointerWidth) -> &'static [HeapLayout; 5] {
         PointerWidth::Bits32 => &LAYOUTS_32,
         PointerWidth::Bits64 => &LAYOUTS_64,
     }
+}
+
+/// The row that ntdll's PDB gives: `offset_of` tells where a field of a structure lies, by Windows' names. `None` where the
+/// PDB lacks one of the fields that are read.
+pub fn layout_from_pdb(width: PointerWidth, offset_of: &dyn Fn(&str, &str) -> Option<u64>) -> Option<HeapLayout> {
+    let heap = |field| offset_of("_HEAP", field);
+    // The generation decides what is no field of `_HEAP`: how headers and containers are read.
+    let generation = match (heap("Counters"), offset_of("_HEAP_USERDATA_HEADER", "EncodedOffsets")) {
+        (None, _) => HeapGeneration::Xp,
+        (Some(_), None) if heap("FrontEndHeapUsageData").is_none() => HeapGeneration::Seven,
+        _ => HeapGeneration::Eight,
+    };
+    let row = layouts(width).iter().find(|row| row.generation == generation)?;
+    let modern = match row.modern {
+        None => None,
+        Some(_) => Some(ModernFields {
+            encode_flag_mask: heap("EncodeFlagMask")?,
+            encoding: heap("Encoding")?,
+            interceptor: heap("Interceptor")?,
+            ucr_list: heap("UCRList")?,
+            counters: heap("Counters")?,
+        }),
+    };
+    Some(HeapLayout {
+        proof: LayoutProof::Pdb,
+        first_signature: heap("SegmentSignature").or_else(|| heap("Signature"))?,
+        signature: heap("Signature")?,
+        flags: heap("Flags")?,
+        force_flags: heap("ForceFlags")?,
+        total_free_size: heap("TotalFreeSize")?,
+        process_heaps_list_index: heap("ProcessHeapsListIndex")?,
+        virtual_allocd_blocks: heap("VirtualAllocdBlocks")?,
+        segment_list: heap("SegmentList").or_else(|| heap("Segments"))?,
+        free_lists: heap("FreeLists")?,
+        lock_variable: heap("LockVariable")?,
+        front_end_heap: heap("FrontEndHeap")?,
+        front_end_heap_type: heap("FrontEndHeapType")?,
+        modern,
+        ..*row
+    })
 }
 
 /// The generation of a build; builds that no listing has are taken as the nearest one.
@@ -383,6 +432,25 @@ static XP_SEGMENT_64: SegmentLayout = SegmentLayout {
     largest_uncommitted_range: Some(0x20),
 };
 
+/// The description of an uncommitted range, by generation and width.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HoleLayout {
+    /// What the list of a segment links: `SegmentEntry` (Vista and later), `Next` (XP).
+    pub link: u64,
+    pub address: u64,
+    pub size: u64,
+}
+
+/// `_HEAP_UCR_DESCRIPTOR`; of XP `_HEAP_UNCOMMMTTED_RANGE` (Windows spells it so).
+pub const fn hole_layout(generation: HeapGeneration, width: PointerWidth) -> HoleLayout {
+    match (generation, width) {
+        (HeapGeneration::Xp, PointerWidth::Bits32) => HoleLayout { link: 0, address: 0x4, size: 0x8 },
+        (HeapGeneration::Xp, PointerWidth::Bits64) => HoleLayout { link: 0, address: 0x8, size: 0x10 },
+        (_, PointerWidth::Bits32) => HoleLayout { link: 0x8, address: 0x10, size: 0x14 },
+        (_, PointerWidth::Bits64) => HoleLayout { link: 0x10, address: 0x20, size: 0x28 },
+    }
+}
+
 /// `_HEAP_COUNTERS`: the same on every build that has them. Sizes in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CountersLayout {
@@ -396,15 +464,25 @@ pub struct CountersLayout {
 }
 
 pub const fn counters_layout(width: PointerWidth) -> CountersLayout {
-    let step = width.bytes();
-    CountersLayout {
-        total_memory_reserved: 0,
-        total_memory_committed: step,
-        total_memory_large_ucr: step * 2,
-        total_size_in_virtual_blocks: step * 3,
-        total_segments: step * 4,
-        total_ucrs: step * 4 + 4,
-        lock_collisions: step * 4 + 0x14,
+    match width {
+        PointerWidth::Bits32 => CountersLayout {
+            total_memory_reserved: 0,
+            total_memory_committed: 0x4,
+            total_memory_large_ucr: 0x8,
+            total_size_in_virtual_blocks: 0xc,
+            total_segments: 0x10,
+            total_ucrs: 0x14,
+            lock_collisions: 0x24,
+        },
+        PointerWidth::Bits64 => CountersLayout {
+            total_memory_reserved: 0,
+            total_memory_committed: 0x8,
+            total_memory_large_ucr: 0x10,
+            total_size_in_virtual_blocks: 0x18,
+            total_segments: 0x20,
+            total_ucrs: 0x24,
+            lock_collisions: 0x34,
+        },
     }
 }
 
@@ -569,6 +647,11 @@ pub fn named_fields(generation: HeapGeneration, width: PointerWidth) -> Vec<Name
         add("_HEAP_COUNTERS", "TotalUCRs", counters.total_ucrs);
         add("_HEAP_COUNTERS", "LockCollisions", counters.lock_collisions);
     }
+    let hole = hole_layout(generation, width);
+    let structure = if is_xp { "_HEAP_UNCOMMMTTED_RANGE" } else { "_HEAP_UCR_DESCRIPTOR" };
+    add(structure, if is_xp { "Next" } else { "SegmentEntry" }, hole.link);
+    add(structure, "Address", hole.address);
+    add(structure, "Size", hole.size);
     let large = large_block_layout(width);
     add("_HEAP_VIRTUAL_ALLOC_ENTRY", "ExtraStuff", large.extra_stuff);
     add("_HEAP_VIRTUAL_ALLOC_ENTRY", "CommitSize", large.commit_size);

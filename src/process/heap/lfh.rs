@@ -18,6 +18,8 @@ use super::layouts::{FirstBlock, LfhLayout, lfh_layout};
 const USER_BLOCKS_SIGNATURE: u32 = 0xf0e0_d0c0;
 /// Containers that the key is looked for in; they all must agree on it.
 const MOST_VOTES: usize = 1024;
+/// Blocks of a container whose marks must be there: more prove nothing more.
+const MARKS_LOOKED_AT: u16 = 256;
 /// The header of a container with the bitmap of its blocks ends before this.
 const LARGEST_FIRST_BLOCK: u64 = 0x1000;
 
@@ -131,7 +133,7 @@ impl Containers {
         let mut firsts = Vec::new();
         let mut first = self.granule_bytes.saturating_mul(2);
         while first <= last {
-            let marked = (0..u64::from(shape.block_count)).all(|index| {
+            let marked = (0..u64::from(shape.block_count.min(MARKS_LOOKED_AT))).all(|index| {
                 self.block_at(shape, first, index)
                     .and_then(|va| self.mark_of(memory, va))
                     .is_some_and(|mark| mark & FRONT_END_BLOCK != 0)

@@ -35,6 +35,38 @@ impl ListReader<'_> {
         self.chain(at, Va(0), name, problems)
     }
 
+    /// How long a LIST_ENTRY list is, in no memory: for long lists. `None`, with a problem record, where it does not end in
+    /// `most` links or is not all there.
+    pub fn length(&mut self, head: Va, name: &str, most: u64, problems: &mut Problems) -> Option<u64> {
+        let place = format!("heap {}", self.heap);
+        // Brent: a mark moves on to where the walk stands after each power of two; a walk in a circle comes back to it.
+        let (mut at, mut mark, mut mark_again_at, mut length) = (head, head, 1_u64, 0_u64);
+        loop {
+            let Some(next) = memory::pointer_at(self.memory, at, self.width) else {
+                problems.missing(place, format!("the {name} goes on at {at}, which is not in the dump"));
+                return None;
+            };
+            if next == head {
+                return Some(length);
+            }
+            if next == mark {
+                problems.damage(place, format!("the {name} does not end: it comes back to {next}"));
+                return None;
+            }
+            if length == most {
+                problems
+                    .damage(place, format!("the {name} goes on at {next} after too many links; the rest is left out"));
+                return None;
+            }
+            length = length.saturating_add(1);
+            at = next;
+            if length == mark_again_at {
+                mark = at;
+                mark_again_at = mark_again_at.saturating_mul(2);
+            }
+        }
+    }
+
     fn chain(&mut self, first: Va, end: Va, name: &str, problems: &mut Problems) -> Vec<Va> {
         let place = format!("heap {}", self.heap);
         let mut links = Vec::new();

@@ -3,7 +3,7 @@
 //! Situation: such a block's header says busy, so `!heap` counts it as in use. Known from: public symbols (`_HEAP_LOOKASIDE`,
 //! 0x30 bytes on x86, whose SLIST_HEADER comes first; x64 was not seen and is not read). Handled: an element counts only where
 //! its list is one of the 128 and it lies in a block of that size; anything else ends its list. Test:
-//! `tests/it/heap/other_windows.rs`.
+//! `blocks_in_a_lookaside_list_are_free`.
 
 use std::collections::BTreeSet;
 

@@ -89,7 +89,10 @@ pub(super) fn read_extent(
 ) -> PageHeapParts {
     let root = Root::of(memory, place);
     let storage = root.list(root.layout.storage_head, link_budget);
-    let is_whole = root.u32(root.layout.storage_count).is_some_and(|count| u64::from(count) == storage.len() as u64);
+    let normal_heap = root.pointer(root.layout.normal_heap);
+    // Each page heap has storage, and a heap behind it: zeros are no root.
+    let is_counted = root.u32(root.layout.storage_count).is_some_and(|count| u64::from(count) == storage.len() as u64);
+    let is_whole = is_counted && !storage.is_empty() && normal_heap.is_some();
     if !is_whole {
         let text = format!("{} of its storage ranges are known; the size of the page heap is not", storage.len());
         problems.missing(format!("page heap {}", place.base), text);
@@ -97,7 +100,7 @@ pub(super) fn read_extent(
     let mut allocations: Vec<Va> =
         storage.iter().filter_map(|node| root.range_of(*node)).map(|range| range.start).collect();
     allocations.extend(root.base);
-    PageHeapParts { allocations, normal_heap: root.pointer(root.layout.normal_heap), is_whole }
+    PageHeapParts { allocations, normal_heap, is_whole }
 }
 
 /// What a page heap holds.

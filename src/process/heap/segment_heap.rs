@@ -322,7 +322,12 @@ pub(super) fn read_extent(
     for (_, head) in heap.contexts() {
         parts.segments.extend(list.linked(head, "list of page segments", problems));
     }
-    let lists_are_whole = list.is_whole;
+    let mut lists_are_whole = list.is_whole;
+    for segment in parts.segments.iter().filter(|segment| !is_segment_place(**segment)) {
+        lists_are_whole = false;
+        let text = format!("its list has a page segment at {segment}, where none can begin; its blocks are left out");
+        problems.damage(where_it_is.clone(), text);
+    }
     match heap.large_nodes(link_budget) {
         Some(nodes) => {
             parts.large_blocks = nodes.iter().filter_map(|node| heap.large_block(*node)).map(|(va, _, _)| va).collect();
@@ -373,6 +378,11 @@ const fn in_use(entry: Va, user: Va, size_bytes: u64, user_bytes: Option<u64>, k
     Block { entry, size_bytes, kind, user: Some(user), user_bytes, trace: Trace::NotKept }
 }
 
+/// Page segments begin at multiples of a megabyte. Else they could lie in each other, and memory be walked for each of them.
+const fn is_segment_place(base: Va) -> bool {
+    base.0.is_multiple_of(1 << 20)
+}
+
 struct PageSegment {
     base: Va,
     unit_shift: u8,
@@ -392,7 +402,8 @@ fn page_segments(heap: &Heap<'_>, link_budget: &mut usize) -> Vec<PageSegment> {
         if !(12..=20).contains(&unit_shift) {
             continue;
         }
-        for base in list.linked(head, "list of page segments", &mut problems) {
+        let bases = list.linked(head, "list of page segments", &mut problems);
+        for base in bases.into_iter().filter(|base| is_segment_place(*base)) {
             let Some(signature) = base.checked_add(0x10).and_then(|at| memory::u64_at(heap.memory, at)) else {
                 continue;
             };
@@ -430,7 +441,8 @@ fn walk_segment<S: BlockSink>(memory: &dyn ReadMemory, segment: &PageSegment, ke
             bytes::u8_at(descriptors, at.saturating_add(0x1f)),
         );
         let (Some(unused_bytes), Some(flags), Some(units)) = fields else { return };
-        let units = u64::from(units.max(1));
+        // A range does not reach out of its segment.
+        let units = u64::from(units.max(1)).min(DESCRIPTOR_COUNT.saturating_sub(index));
         let start = Va(segment.base.0.saturating_add(index << segment.unit_shift));
         let range = VaRange::from_size(start, units << segment.unit_shift);
         match flags {

@@ -1,11 +1,13 @@
 //! The segments of a heap, and which runs of each are committed.
 
+use std::collections::BTreeMap;
+
 use crate::base::addr::{Va, VaRange};
 use crate::base::memory::{self, ReadMemory};
 use crate::base::problems::Problems;
 
 use super::head::HeapHead;
-use super::layouts::{HeapGeneration, SegmentLayout, segment_layout};
+use super::layouts::{HeapGeneration, HoleLayout, SegmentLayout, hole_layout, segment_layout};
 use super::lists::ListReader;
 
 const SEGMENT_SIGNATURE: u32 = 0xffee_ffee;
@@ -35,9 +37,20 @@ pub fn read_segments(
     problems: &mut Problems,
 ) -> Vec<Segment> {
     let mut segments = Vec::new();
+    // Where each known one ends, by its start: memory that two segments claim would be walked twice, or a thousand times.
+    let mut ends: BTreeMap<Va, Va> = BTreeMap::new();
     for base in bases {
         match read_segment(memory, head, *base, link_budget, problems) {
-            Ok(segment) => segments.push(segment),
+            Ok(Segment { range, .. })
+                if ends.range(..range.end).next_back().is_some_and(|(_, end)| *end > range.start) =>
+            {
+                let text = format!("the segment at {base} lies in memory of another one; it is left out");
+                problems.damage(format!("heap {}", head.base), text);
+            }
+            Ok(segment) => {
+                ends.insert(segment.range.start, segment.range.end);
+                segments.push(segment);
+            }
             Err(SegmentFault::NotInDump) => {
                 problems.missing(format!("heap {}", head.base), format!("the segment at {base} is not in the dump"));
             }
@@ -69,6 +82,7 @@ fn read_segment(
     let is_one = fields.signature == SEGMENT_SIGNATURE
         && fields.heap == head.base
         && fields.page_count > 0
+        && range.contains(base)
         && fields.first_entry >= fields.base_address
         && fields.last_valid_entry <= range.end
         && fields.first_entry <= fields.last_valid_entry;
@@ -76,10 +90,7 @@ fn read_segment(
         return Err(SegmentFault::Contradicts);
     }
     let mut list = ListReader { memory, width, heap: head.base, link_budget, is_whole: true };
-    let holes = match head.layout.generation {
-        HeapGeneration::Xp => xp_holes(&mut list, base, layout, problems),
-        _ => holes(&mut list, base, layout, problems),
-    };
+    let holes = holes(&mut list, head.layout.generation, base, layout, problems);
     let whole = VaRange { start: fields.first_entry, end: fields.last_valid_entry };
     Ok(Segment {
         base,
@@ -120,25 +131,27 @@ fn read_fields(memory: &dyn ReadMemory, layout: &SegmentLayout, head: &HeapHead,
     })
 }
 
-/// Vista and later: `_HEAP_UCR_DESCRIPTOR`, linked by its SegmentEntry; Address and Size follow that.
-fn holes(list: &mut ListReader<'_>, base: Va, layout: &SegmentLayout, problems: &mut Problems) -> Vec<VaRange> {
+/// The uncommitted ranges of a segment: a circle of links (Vista and later), or a chain that ends (XP).
+fn holes(
+    list: &mut ListReader<'_>,
+    generation: HeapGeneration,
+    base: Va,
+    layout: &SegmentLayout,
+    problems: &mut Problems,
+) -> Vec<VaRange> {
+    const NAME: &str = "list of a segment's uncommitted ranges";
     let Some(at) = base.checked_add(layout.uncommitted) else { return Vec::new() };
-    let step = list.width.bytes();
-    let links = list.linked(at, "list of a segment's uncommitted ranges", problems);
-    links.into_iter().filter_map(|link| hole_at(list, link.checked_add(step.checked_mul(2)?)?)).collect()
+    let links = match generation {
+        HeapGeneration::Xp => list.single(at, NAME, problems),
+        _ => list.linked(at, NAME, problems),
+    };
+    let hole = hole_layout(generation, list.width);
+    links.into_iter().filter_map(|link| hole_at(list, &hole, link.0.checked_sub(hole.link).map(Va)?)).collect()
 }
 
-/// XP and 2003: `_HEAP_UNCOMMMTTED_RANGE` (Windows spells it so): Next, Address, Size.
-fn xp_holes(list: &mut ListReader<'_>, base: Va, layout: &SegmentLayout, problems: &mut Problems) -> Vec<VaRange> {
-    let Some(at) = base.checked_add(layout.uncommitted) else { return Vec::new() };
-    let step = list.width.bytes();
-    let links = list.single(at, "list of a segment's uncommitted ranges", problems);
-    links.into_iter().filter_map(|link| hole_at(list, link.checked_add(step)?)).collect()
-}
-
-fn hole_at(list: &ListReader<'_>, at: Va) -> Option<VaRange> {
-    let start = memory::pointer_at(list.memory, at, list.width)?;
-    let size = memory::pointer_at(list.memory, at.checked_add(list.width.bytes())?, list.width)?;
+fn hole_at(list: &ListReader<'_>, hole: &HoleLayout, at: Va) -> Option<VaRange> {
+    let start = memory::pointer_at(list.memory, at.checked_add(hole.address)?, list.width)?;
+    let size = memory::pointer_at(list.memory, at.checked_add(hole.size)?, list.width)?;
     Some(VaRange::from_size(start, size.0)).filter(|range| !range.is_empty())
 }
 

@@ -3,7 +3,9 @@
 //! **Invariant:** memory is bounded: sizes are counted in a table with a row for each size that a header can say, stacks up
 //! to [`MOST_STACKS`], the others together.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hasher};
 
 use crate::base::addr::{Va, VaRange};
 
@@ -117,6 +119,11 @@ impl BlockTotals {
         })
     }
 
+    /// Adds what each stack has here to what it has in other heaps.
+    pub fn add_stacks_to(&self, sums: &mut BTreeMap<Trace, Amount>) {
+        self.stacks.iter().for_each(|(trace, amount)| sums.entry(*trace).or_default().add(amount));
+    }
+
     /// Whether every block was read, and nothing contradicts itself.
     pub const fn is_undamaged(&self) -> bool {
         self.bad_header_count == 0 && self.broken_chain_count == 0 && self.lost_bytes == 0
@@ -183,8 +190,9 @@ fn larger(a: Option<Block>, b: Option<Block>) -> Option<Block> {
 /// Sizes up to this many granules of 8 bytes have a row of their own in the table: all that a header of x86 can say.
 const TABLE_ROWS: usize = 1 << 12;
 const ROW_BYTES: u64 = 8;
-/// Stacks that were met last, each at the place of its address.
-const RECENT: usize = 1 << 10;
+/// Stacks that were met last, each at the place of its address: far more than most heaps have, so that two which meet in a
+/// place are rare. 512 KB for each worker, of which only the places in use are touched.
+const RECENT_BITS: u32 = 17;
 
 /// What one worker counts.
 pub(super) struct Tally {
@@ -192,7 +200,7 @@ pub(super) struct Tally {
     small: Vec<SizeCount>,
     large: BTreeMap<u64, SizeCount>,
     stacks: Vec<(Trace, Amount)>,
-    positions: HashMap<Trace, u32>,
+    positions: HashMap<Trace, u32, KeyedState>,
     recent: Vec<u32>,
     other_stacks: Amount,
     largest_in_use: Option<Block>,
@@ -214,7 +222,7 @@ impl Default for Tally {
             small: Vec::new(),
             large: BTreeMap::new(),
             stacks: Vec::new(),
-            positions: HashMap::new(),
+            positions: HashMap::default(),
             recent: Vec::new(),
             other_stacks: Amount::default(),
             largest_in_use: None,
@@ -256,9 +264,10 @@ impl Tally {
     fn count_stack(&mut self, block: &Block) {
         let trace = block.trace;
         if self.recent.is_empty() {
-            self.recent.resize(RECENT, 0);
+            self.recent.resize(1 << RECENT_BITS, 0);
         }
         let slot = slot_of(trace);
+        // Position 0 of an empty place is a stack like another: what lies there is compared.
         let position = self.recent.get(slot).copied().unwrap_or(0) as usize;
         if let Some((known, amount)) = self.stacks.get_mut(position)
             && *known == trace
@@ -294,6 +303,57 @@ impl Tally {
     }
 }
 
+/// Hashes a trace by one multiplication with a number that nobody knows: a dump made to meet in one place of the table would
+/// have to know it, and the standard hash takes longer than the rest of counting a block.
+#[derive(Clone)]
+struct KeyedState(u64);
+
+impl Default for KeyedState {
+    fn default() -> Self {
+        Self(RandomState::new().hash_one(0_u8) | 1)
+    }
+}
+
+impl BuildHasher for KeyedState {
+    type Hasher = KeyedHasher;
+
+    fn build_hasher(&self) -> KeyedHasher {
+        KeyedHasher { key: self.0, state: self.0 }
+    }
+}
+
+struct KeyedHasher {
+    key: u64,
+    state: u64,
+}
+
+impl Hasher for KeyedHasher {
+    #[inline]
+    fn write_u64(&mut self, number: u64) {
+        self.state = (self.state.rotate_left(26) ^ number).wrapping_mul(self.key);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    #[inline]
+    fn write_u16(&mut self, number: u16) {
+        self.write_u64(u64::from(number));
+    }
+
+    #[inline]
+    fn write_isize(&mut self, number: isize) {
+        self.write_u64(number as u64);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        // The table takes its place from the lowest bits and its tag from the highest: the best mixed ones are in the middle.
+        self.state ^ (self.state >> 32)
+    }
+}
+
 fn slot_of(trace: Trace) -> usize {
     let number = match trace {
         Trace::NotKept => 0,
@@ -301,7 +361,7 @@ fn slot_of(trace: Trace) -> usize {
         Trace::At(va) => va.0 >> 4,
         Trace::Index(index) => u64::from(index),
     };
-    usize::try_from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54).unwrap_or(0)
+    usize::try_from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - RECENT_BITS)).unwrap_or(0)
 }
 
 impl BlockSink for Tally {

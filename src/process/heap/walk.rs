@@ -46,15 +46,22 @@ impl std::fmt::Debug for dyn ReadMemory + '_ {
     }
 }
 
+/// What a walk leaves.
+pub(super) struct Walked<S> {
+    pub sinks: Vec<S>,
+    /// The containers of the low-fragmentation heap, in the order of addresses.
+    pub containers: Vec<Container>,
+}
+
 /// Walks all blocks. Each worker has a sink of its own; which blocks a sink is told of is not said.
 ///
 /// # Errors
 /// Only when cancelled.
-pub fn walk_blocks<S: BlockSink>(
+pub(super) fn walk_blocks<S: BlockSink>(
     walk: &Walk<'_>,
     new_sink: impl Fn() -> S + Sync + Send,
     progress: &Progress,
-) -> Result<Vec<S>, Cancelled> {
+) -> Result<Walked<S>, Cancelled> {
     let new_walker =
         || Walker { walk, sink: new_sink(), containers: Vec::new(), progress, until_check: CHECK_INTERVAL };
     let walkers = walk_segments(walk.segments, new_walker)?;
@@ -83,19 +90,7 @@ pub fn walk_blocks<S: BlockSink>(
         sink.block(block);
     }
     sinks.push(sink);
-    Ok(sinks)
-}
-
-/// The containers of the low-fragmentation heap, in the order of addresses.
-pub(super) fn find_containers(walk: &Walk<'_>, progress: &Progress) -> Result<Vec<Container>, Cancelled> {
-    struct Nothing;
-    impl BlockSink for Nothing {
-        fn block(&mut self, _: &Block) {}
-        fn lost(&mut self, _: VaRange, _: Loss) {}
-        fn broken_chain(&mut self, _: Va) {}
-    }
-    let new_walker = || Walker { walk, sink: Nothing, containers: Vec::new(), progress, until_check: CHECK_INTERVAL };
-    Ok(walk_segments(walk.segments, new_walker)?.into_iter().flat_map(|walker| walker.containers).collect())
+    Ok(Walked { sinks, containers })
 }
 
 fn walk_segments<'w, 'm: 'w, S: BlockSink>(
@@ -183,7 +178,7 @@ impl<S: BlockSink> Walker<'_, '_, S> {
             if place.previous_granules.is_some_and(|previous| previous != fields.previous_granules) {
                 self.sink.broken_chain(place.va);
             }
-            self.entry(&rest, place.va, &fields, size_bytes, end == run_end);
+            self.entry(&rest, place.va, &fields, size_bytes);
             place = Place { va: end, previous_granules: Some(fields.size_granules) };
         }
         Ok(place)
@@ -203,14 +198,14 @@ impl<S: BlockSink> Walker<'_, '_, S> {
     }
 
     #[inline]
-    fn entry(&mut self, rest: &[u8], va: Va, fields: &EntryFields, size_bytes: u64, is_last: bool) {
+    fn entry(&mut self, rest: &[u8], va: Va, fields: &EntryFields, size_bytes: u64) {
         let rule = &self.walk.rule;
         let plain = |kind| Block { entry: va, size_bytes, kind, user: None, user_bytes: None, trace: Trace::NotKept };
         if !fields.is_busy() {
             self.sink.block(&plain(BlockKind::Free));
             return;
         }
-        if fields.is_end_of_run() && is_last && !rule.is_xp {
+        if fields.is_end_of_run() && !rule.is_xp {
             self.sink.block(&plain(BlockKind::EndOfRun));
             return;
         }

@@ -72,3 +72,33 @@ static BITS64: PebLayout = PebLayout {
         (0x308, "System Default Activation Context Data"),
     ],
 };
+
+/// Windows' names of what is pointed at, in the order of [`PebLayout::pointed_at`].
+const POINTERS: [&str; 8] = [
+    "ApiSetMap",
+    "ReadOnlySharedMemoryBase",
+    "AnsiCodePageData",
+    "OemCodePageData",
+    "UnicodeCaseTableData",
+    "GdiSharedHandleTable",
+    "ActivationContextData",
+    "SystemDefaultActivationContextData",
+];
+
+/// The fields of `_PEB` that are read, by Windows' names, for checking them: structure, field, offset.
+pub fn named_fields(width: PointerWidth) -> Vec<(&'static str, &'static str, u64)> {
+    let layout = PebLayout::of(width);
+    let mut fields = vec![
+        ("ImageBaseAddress", layout.image_base),
+        ("ProcessParameters", layout.process_parameters),
+        ("ProcessHeap", layout.process_heap),
+        ("NumberOfProcessors", layout.processor_count),
+        ("NtGlobalFlag", layout.nt_global_flag),
+        ("NumberOfHeaps", layout.number_of_heaps),
+        ("ProcessHeaps", layout.process_heaps),
+        ("OSMajorVersion", layout.os_version),
+        ("CsrServerReadOnlySharedMemoryBase", layout.csr_shared_memory),
+    ];
+    fields.extend(POINTERS.into_iter().zip(layout.pointed_at.iter().map(|(offset, _)| *offset)));
+    fields.into_iter().map(|(field, offset)| ("_PEB", field, offset)).collect()
+}

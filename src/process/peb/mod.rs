@@ -10,6 +10,8 @@ use crate::base::addr::{PointerWidth, Va};
 use crate::base::memory::{self, ReadMemory};
 use crate::base::problems::Problems;
 
+pub use layout::named_fields;
+
 use layout::PebLayout;
 use parameters::ProcessParameters;
 
@@ -30,6 +32,8 @@ pub struct Peb {
     pub os_major: u32,
     pub os_minor: u32,
     pub os_build: u16,
+    /// ImageSubsystemMajorVersion; `None` when it is not in the dump.
+    pub subsystem_major: Option<u32>,
     pub process_heap: Va,
     /// Addresses of the process heaps, in the order of the list: `!heap` counts them from 1.
     pub heaps: Vec<Va>,
@@ -84,6 +88,7 @@ pub fn read_peb(memory: &dyn ReadMemory, base: Va, width: PointerWidth, problems
         os_major: u32_at(layout.os_version)?,
         os_minor: u32_at(layout.os_version.checked_add(4)?)?,
         os_build,
+        subsystem_major: layout.os_version.checked_add(0x14).and_then(u32_at),
         process_heap: pointer_at(layout.process_heap)?,
         heaps: read_heap_list(memory, base, layout, width, problems),
         heap_count: u32_at(layout.number_of_heaps),

@@ -55,6 +55,23 @@ const BITS64: Layout = Layout {
     string_buffer: 8,
 };
 
+/// The fields of `_RTL_USER_PROCESS_PARAMETERS` that are read, by Windows' names, for checking them: structure, field, offset.
+pub fn named_fields(width: PointerWidth) -> Vec<(&'static str, &'static str, u64)> {
+    let layout = match width {
+        PointerWidth::Bits32 => &BITS32,
+        PointerWidth::Bits64 => &BITS64,
+    };
+    let fields = [
+        ("CurrentDirectory", layout.current_directory),
+        ("ImagePathName", layout.image_path),
+        ("CommandLine", layout.command_line),
+        ("Environment", layout.environment),
+        ("WindowTitle", layout.window_title),
+        ("EnvironmentSize", layout.environment_size),
+    ];
+    fields.into_iter().map(|(field, offset)| ("_RTL_USER_PROCESS_PARAMETERS", field, offset)).collect()
+}
+
 /// Reads the block at `at`; `None` when it is not in the dump.
 pub fn read_parameters(memory: &dyn ReadMemory, at: Va, width: PointerWidth) -> Option<ProcessParameters> {
     let layout = match width {

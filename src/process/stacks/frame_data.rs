@@ -186,11 +186,25 @@ fn run<'a>(walk: &Walk<'_>, program: &'a str, variables: &mut Variables<'a>) -> 
                 }
             }
             ".undef" => operands.push(Operand::Undefined),
-            name if name.starts_with(['$', '.']) => operands.push(Operand::Variable(name)),
+            name if name.starts_with(['$', '.']) => operands.push(Operand::Variable(register_name(name))),
             number => operands.push(Operand::Value(number_of(number)?)),
         }
     }
     Some(())
+}
+
+/// Programs name the registers that a function saved by their numbers, which are those of CV_HREG_e in cvinfo.h: MSVC
+/// writes `$22 $T0 16 - ^ =` where ebp lies 16 bytes below.
+fn register_name(name: &str) -> &str {
+    match name {
+        "$20" => "$ebx",
+        "$21" => "$esp",
+        "$22" => "$ebp",
+        "$23" => "$esi",
+        "$24" => "$edi",
+        "$33" => "$eip",
+        other => other,
+    }
 }
 
 /// Some compilers leave out the space behind `=`.

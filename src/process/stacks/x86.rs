@@ -1,4 +1,4 @@
-//! A frame of x86 code: by the PDB's frame data, by what is left of the function's prologue or epilogue, by the chain of
+//! A frame of x86 code: by what is left of the function's prologue or epilogue, by the PDB's frame data, by the chain of
 //! saved ebp, else by scan. 32-bit images carry no unwind data.
 
 use crate::base::addr::{PointerWidth, Va};
@@ -17,8 +17,9 @@ impl Step for X86Registers {
     }
 
     fn caller(walk: &Walk<'_>, cursor: &Cursor<Self>) -> Result<Caller<Self>, StackEnd> {
-        let found = by_frame_data(walk, cursor)
-            .or_else(|| by_instructions(walk, cursor))
+        // Frame data speaks of the whole function, also where ebp is not its own yet or any more.
+        let found = by_instructions(walk, cursor)
+            .or_else(|| by_frame_data(walk, cursor))
             .or_else(|| by_frame_pointer(walk, cursor))
             .or_else(|| by_scan(walk, cursor));
         found.ok_or_else(|| {

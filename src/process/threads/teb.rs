@@ -57,6 +57,29 @@ const MAX_STACK_BYTES: u64 = 8 << 30;
 /// WowTebOffset of a 64-bit TEB, Windows 10 and later.
 const WOW_TEB_OFFSET: u64 = 0x180c;
 
+/// The fields of `_NT_TIB`, with which a `_TEB` begins, and of `_TEB` that are read, by Windows' names, for checking them:
+/// structure, field, offset.
+pub fn named_fields(width: PointerWidth) -> Vec<(&'static str, &'static str, u64)> {
+    let layout = match width {
+        PointerWidth::Bits32 => &BITS32,
+        PointerWidth::Bits64 => &BITS64,
+    };
+    let mut fields = vec![
+        ("_NT_TIB", "StackBase", layout.stack_base),
+        ("_NT_TIB", "StackLimit", layout.stack_limit),
+        ("_NT_TIB", "Self", layout.own_address),
+        // UniqueThread is the second of its two pointers.
+        ("_TEB", "ClientId", layout.unique_thread.wrapping_sub(width.bytes())),
+        ("_TEB", "ProcessEnvironmentBlock", layout.peb),
+        ("_TEB", "LastErrorValue", layout.last_error),
+        ("_TEB", "DeallocationStack", layout.deallocation_stack),
+    ];
+    if width == PointerWidth::Bits64 {
+        fields.push(("_TEB", "WowTebOffset", WOW_TEB_OFFSET));
+    }
+    fields
+}
+
 impl Teb {
     /// The pages that the structure takes: two on 64-bit (sizes from 17d8 to 1850 hexadecimal over all builds), one on
     /// 32-bit. A WOW64 thread's 32-bit TEB follows its 64-bit one by two pages, and what follows that by one page may

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::base::addr::{Va, VaRange};
-use crate::base::memory::ReadMemory;
+use crate::base::memory::{ReadMemory, pointer_at};
 use crate::base::progress::{Cancelled, Progress};
 
 use super::area::{Area, next_page};
@@ -59,6 +59,24 @@ pub fn entry_at(memory: &dyn ReadMemory, header: &StoreHeader, va: Va) -> Option
             Some(log_entry(memory, header, body, va.0, &record, bytes))
         }
     }
+}
+
+/// The entries that a block's 16-bit number may mean: index `number`, and every 65,536 behind it. Of a heap log, none: its
+/// records have no index.
+pub fn entries_of_index(memory: &dyn ReadMemory, header: &StoreHeader, number: u16) -> Vec<Entry> {
+    const STEP: u32 = 1 << 16;
+    /// An index array has no room for more; an ambiguity of more helps nobody.
+    const MOST_CANDIDATES: usize = 256;
+    let StoreBody::Indexed(body) = &header.body else { return Vec::new() };
+    let Some(counts) = header.counts else { return Vec::new() };
+    let first = if number == 0 { STEP } else { u32::from(number) };
+    let indexes = std::iter::successors(Some(first), |index| index.checked_add(STEP));
+    let entry_of = |index: u32| {
+        let slot = body.index_array.0.checked_sub(u64::from(index).checked_mul(header.width.bytes())?)?;
+        let va = pointer_at(memory, Va(slot), header.width)?;
+        entry_at(memory, header, va).filter(|entry| !entry.is_free)
+    };
+    indexes.take_while(|index| *index <= counts.added_count).take(MOST_CANDIDATES).filter_map(entry_of).collect()
 }
 
 /// The entry that `va` lies in; `None` when there is none, or not in the dump.

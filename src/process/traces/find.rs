@@ -14,6 +14,7 @@ use crate::base::progress::{Cancelled, Progress};
 use super::find_heap_log::find_heap_logs;
 use super::find_indexed::database_at;
 use super::find_orphans::find_orphans;
+use super::layouts::{DatabaseFields, DatabaseLayout};
 use super::record::range_with;
 use super::{FoundBy, StoreHeader};
 
@@ -30,9 +31,17 @@ pub struct Hints {
     /// `RtlpHeapStackTraceLog`.
     pub heap_log_64: Option<Va>,
     pub heap_log_32: Option<Va>,
+    /// Of the PDB of each ntdll.
+    pub fields_64: Option<DatabaseFields>,
+    pub fields_32: Option<DatabaseFields>,
 }
 
 impl Hints {
+    pub(super) fn database_layouts(&self) -> impl Iterator<Item = DatabaseLayout> {
+        let of = |fields: Option<DatabaseFields>, width| fields.and_then(|fields| fields.layout(width));
+        [of(self.fields_64, PointerWidth::Bits64), of(self.fields_32, PointerWidth::Bits32)].into_iter().flatten()
+    }
+
     pub(super) const fn heap_log(&self, width: PointerWidth) -> Option<Va> {
         match width {
             PointerWidth::Bits32 => self.heap_log_32,
@@ -66,7 +75,7 @@ pub fn find_stores(
         let Some(base) = hint.filter(|base| !base.is_null()) else { continue };
         let extent_end =
             range_with(&candidates, base).filter(|(_, extent)| extent.start == base).map(|(_, extent)| extent.end);
-        match database_at(memory, base, extent_end, FoundBy::Symbol).filter(|found| found.width == width) {
+        match database_at(memory, base, extent_end, FoundBy::Symbol, &hints).filter(|found| found.width == width) {
             Some(found) => databases.push(found),
             None => problems.damage(
                 format!("stack trace database {base}"),
@@ -80,7 +89,7 @@ pub fn find_stores(
             return Some(Err(Cancelled));
         }
         (!is_hinted(candidate.start)).then_some(())?;
-        database_at(memory, candidate.start, Some(candidate.end), FoundBy::Structure).map(Ok)
+        database_at(memory, candidate.start, Some(candidate.end), FoundBy::Structure, &hints).map(Ok)
     };
     let by_structure =
         candidates.par_iter().enumerate().filter_map(at_candidate).collect::<Result<Vec<StoreHeader>, Cancelled>>()?;

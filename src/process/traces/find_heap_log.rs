@@ -155,6 +155,7 @@ impl Search<'_> {
             found_by: if header.is_some() { found_by } else { FoundBy::Records },
             evidence: self.evidence(header.as_ref(), &zones),
             counts: None,
+            is_layout_from_pdb: false,
             body: StoreBody::HeapLog(LogHeader {
                 header: header.as_ref().map(|header| header.va),
                 trace_count: header.as_ref().map(|header| header.trace_count),

@@ -15,7 +15,7 @@ use super::entry::{EntryRule, Fault};
 use super::frame_words::sum_of;
 use super::indexed::{IndexedHeader, bucket_head};
 use super::layouts::{DATABASES, DatabaseLayout, Generation, entry_frames_offset};
-use super::{Check, FoundBy, IndexedCounts, StoreBody, StoreHeader, StoreKind};
+use super::{Check, FoundBy, Hints, IndexedCounts, StoreBody, StoreHeader, StoreKind};
 
 /// All headers fit in this, their buckets not counted.
 const HEADER_BYTES: u64 = 0x300;
@@ -51,13 +51,18 @@ pub(super) fn database_at(
     base: Va,
     extent_end: Option<Va>,
     found_by: FoundBy,
+    hints: &Hints,
 ) -> Option<StoreHeader> {
     let bytes = memory.bytes_at(base, HEADER_BYTES);
-    DATABASES.iter().find_map(|layout| {
+    let with = |layout: &DatabaseLayout| {
         let names_itself = pointer(bytes, layout.commit_base, layout.width)? == base.0;
         (names_itself && !base.is_null()).then_some(())?;
         read(memory, bytes, base, extent_end, layout, found_by)
-    })
+    };
+    // What ntdll's own PDB says comes before the tables.
+    let from_pdb = hints.database_layouts().find_map(|layout| with(&layout));
+    let proved = from_pdb.map(|header| StoreHeader { is_layout_from_pdb: true, ..header });
+    proved.or_else(|| DATABASES.iter().find_map(with))
 }
 
 fn pointer(bytes: &[u8], offset: u64, width: PointerWidth) -> Option<u64> {
@@ -114,7 +119,7 @@ fn read(
     bytes: &[u8],
     base: Va,
     extent_end: Option<Va>,
-    layout: &'static DatabaseLayout,
+    layout: &DatabaseLayout,
     found_by: FoundBy,
 ) -> Option<StoreHeader> {
     let fields = fields(bytes, base, layout)?;
@@ -158,6 +163,7 @@ fn read(
         evidence: evidence(memory, &fields, &header, buckets_end, extent_end, layout),
         counts: Some(counts),
         body: StoreBody::Indexed(header),
+        is_layout_from_pdb: false,
     })
 }
 
@@ -166,7 +172,7 @@ fn first_entry(
     memory: &dyn ReadMemory,
     fields: &Fields,
     buckets_end: u64,
-    layout: &'static DatabaseLayout,
+    layout: &DatabaseLayout,
 ) -> Option<EntryRule> {
     let end = Va(fields.next_free_lower);
     let rule = |start: u64, alignment: u64| {

@@ -265,6 +265,7 @@ impl Search<'_> {
             found_by: FoundBy::Records,
             evidence,
             counts: None,
+            is_layout_from_pdb: false,
             body: StoreBody::Indexed(IndexedHeader {
                 rule: EntryRule { area: VaRange { start: Va(first), end: Va(walked.end) }, ..rule },
                 next_free_upper: end,

@@ -27,7 +27,51 @@ pub(super) const SATURATED_COUNT: u64 = 0x7ff;
 /// The largest block, `sizeof(_RTL_STACK_TRACE_ENTRY)` on x64.
 pub(super) const MAX_BLOCK_BYTES: u64 = 0x110;
 
+/// Where ntdll's PDB says that the fields of `_STACK_TRACE_DATABASE` lie. What it does not have is `None`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DatabaseFields {
+    pub lower_memory_start: Option<u64>,
+    pub pre_committed: u64,
+    pub commit_base: u64,
+    pub looked_up_count: u64,
+    pub index_array: u64,
+    pub allocated_count: Option<u64>,
+    pub failure_count: Option<u64>,
+    pub bucket_count: u64,
+    pub buckets: u64,
+    /// Whether entries say the size of their block (`_RTL_STACK_TRACE_ENTRY.BlockDepth`).
+    pub has_block_depth: bool,
+}
+
+impl DatabaseFields {
+    /// The row of the tables that is nearest, with these places.
+    pub(super) fn layout(self, width: PointerWidth) -> Option<DatabaseLayout> {
+        let blocks = if self.has_block_depth { BlockRule::ByBlockDepth } else { BlockRule::ByDepth };
+        let row = DATABASES.iter().find(|row| {
+            row.width == width
+                && row.blocks == blocks
+                && row.lower_memory_start.is_some() == self.lower_memory_start.is_some()
+        })?;
+        // The first entry's distance is known for the rows' own headers only.
+        let gap_after_buckets = row.gap_after_buckets.filter(|_| row.buckets == self.buckets);
+        Some(DatabaseLayout {
+            lower_memory_start: self.lower_memory_start,
+            pre_committed: self.pre_committed,
+            commit_base: self.commit_base,
+            looked_up_count: self.looked_up_count,
+            index_array: self.index_array,
+            allocated_count: self.allocated_count,
+            failure_count: self.failure_count,
+            bucket_count: self.bucket_count,
+            buckets: self.buckets,
+            gap_after_buckets,
+            ..*row
+        })
+    }
+}
+
 /// `_STACK_TRACE_DATABASE`.
+#[derive(Clone, Copy)]
 pub(super) struct DatabaseLayout {
     pub generation: Generation,
     pub width: PointerWidth,
@@ -231,6 +275,39 @@ impl HeapLogLayout {
         match width {
             PointerWidth::Bits64 => wide,
             PointerWidth::Bits32 => narrow,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_a_pdb_make_the_nearest_row() {
+        for row in &DATABASES {
+            let fields = DatabaseFields {
+                lower_memory_start: row.lower_memory_start,
+                pre_committed: row.pre_committed,
+                commit_base: row.commit_base,
+                looked_up_count: row.looked_up_count,
+                index_array: row.index_array,
+                allocated_count: row.allocated_count,
+                failure_count: row.failure_count,
+                bucket_count: row.bucket_count,
+                buckets: row.buckets,
+                has_block_depth: row.blocks == BlockRule::ByBlockDepth,
+            };
+            let same = fields.layout(row.width).expect("a row");
+            assert_eq!(
+                (same.generation, same.buckets, same.index_array),
+                (row.generation, row.buckets, row.index_array)
+            );
+            assert_eq!(same.gap_after_buckets, row.gap_after_buckets);
+            // A header that grew has its first entry elsewhere.
+            let grown =
+                DatabaseFields { buckets: row.buckets.saturating_add(8), ..fields }.layout(row.width).expect("a row");
+            assert_eq!((grown.buckets, grown.gap_after_buckets), (row.buckets.saturating_add(8), None));
         }
     }
 }

@@ -34,10 +34,10 @@ use crate::base::memory::ReadMemory;
 use crate::base::problems::Problems;
 use crate::base::progress::{Cancelled, Progress};
 
-pub use details::{Entry, entries_in, entry_around, entry_at, unique_stacks_in};
+pub use details::{Entry, entries_in, entries_of_index, entry_around, entry_at, unique_stacks_in};
 pub use find::{Found, Hints, find_stores};
 pub use health::Health;
-pub use layouts::{Generation, MAX_DEPTH};
+pub use layouts::{DatabaseFields, Generation, MAX_DEPTH};
 pub use unique::{UniqueStack, UniqueStacks};
 
 /// Which kind of store.
@@ -115,6 +115,8 @@ pub struct StoreHeader {
     pub evidence: Vec<Check>,
     /// Of an indexed database whose header was read.
     pub counts: Option<IndexedCounts>,
+    /// Whether the fields of its header lie where ntdll's PDB says.
+    pub is_layout_from_pdb: bool,
     pub(self) body: StoreBody,
 }
 

@@ -51,6 +51,9 @@ pub struct Moment {
     pub buffer_bytes: u64,
 }
 
+/// The machine's clock is two hours ahead of UTC: Central European summer time.
+pub const LOCAL_OFFSET_SECONDS: u32 = 2 * 3600;
+
 /// 2011-05-12 00:00 UTC.
 const SERIES_DAY_UNIX_SECONDS: u32 = 1_305_158_400;
 /// 2011-05-11 00:00 UTC.

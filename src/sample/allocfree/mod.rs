@@ -4,8 +4,7 @@
 //! - `modules`, `image_parts`, `case_functions`, `system_exports`: the images.
 //! - `space`, `heaps`, `live_stack`, `logged_stacks`, `process_texts`: what lies in memory.
 //!
-//! Further contents (heap blocks) go into `space` with `AddressSpace::write`: the file holds what is
-//! written, and a hole for the rest.
+//! Further contents go into `space` with `AddressSpace::write`: the file holds what is written, and a hole for the rest.
 
 pub(super) mod case_functions;
 pub mod figures;
@@ -23,11 +22,12 @@ use live_stack::x64_context;
 use modules::ProcessModule;
 use space::{DumpedSpace, TEB, USER_SPACE_TOP};
 
-use super::address_space::winnt;
+use super::address_space::{AddressSpace, winnt};
 use super::error::SampleError;
+use super::heap_image::BuiltHeap;
 use super::minidump_file::{
     BuildText, HandleFormat, MinidumpFile, MiscInfo, ProcessTimes, ProcessVmCounters, StackMemory, SystemInfo, Thread,
-    ThreadInfo, UnloadedModule, flags,
+    ThreadInfo, TimeZone, UnloadedModule, flags,
 };
 use crate::base::addr::Va;
 
@@ -36,6 +36,11 @@ const DUMP_FLAGS: u64 = flags::WITH_FULL_MEMORY
     | flags::WITH_UNLOADED_MODULES
     | flags::WITH_FULL_MEMORY_INFO
     | flags::WITH_THREAD_INFO;
+
+/// The heaps of a run, the main one first.
+pub(super) fn heap_bases(run: &ProcessRun) -> [Va; 3] {
+    heaps::heap_bases(run)
+}
 
 /// The dump of `run` at `moment`, at least `size_bytes` large.
 pub fn dump(run: &ProcessRun, moment: &Moment, size_bytes: Option<u64>) -> Result<MinidumpFile, SampleError> {
@@ -48,6 +53,11 @@ pub fn dump(run: &ProcessRun, moment: &Moment, size_bytes: Option<u64>) -> Resul
     }
     space::add_extra_region(&mut dumped.space, missing_bytes);
     dump_of(run, moment, &modules, &dumped)
+}
+
+/// The truth about the heaps of `run` at `moment`, in the order of the PEB's array.
+pub fn built_heaps(run: &ProcessRun, moment: &Moment) -> Result<Vec<BuiltHeap>, SampleError> {
+    heaps::add_heaps(&mut AddressSpace::default(), run, moment)
 }
 
 fn dump_of(
@@ -139,6 +149,15 @@ fn misc_info(run: &ProcessRun, moment: &Moment) -> MiscInfo {
         integrity_level: Some(0x3000),
         execute_flags: Some(0x4d),
         protected_process: Some(0),
+        // Central European summer time, TIME_ZONE_ID_DAYLIGHT.
+        time_zone: Some(TimeZone {
+            id: 2,
+            bias_minutes: -60,
+            standard_name: "W. Europe Standard Time".to_owned(),
+            standard_bias_minutes: 0,
+            daylight_name: "W. Europe Daylight Time".to_owned(),
+            daylight_bias_minutes: -60,
+        }),
         build: Some(BuildText {
             system: "7601.17514.amd64fre.win7sp1_rtm.101119-1850".to_owned(),
             debugger: "dbghelp.amd64,6.2.9200".to_owned(),

@@ -1,7 +1,7 @@
 //! The address space of one dump: every region of the process, and the bytes in them.
 
-use super::figures::{DATABASE_BUCKETS, DATABASE_BYTES, Moment, ProcessRun, STACK_BYTES, filetime};
-use super::heaps::{add_heaps, process_heaps};
+use super::figures::{DATABASE_BUCKETS, DATABASE_BYTES, MAIN_HEAP_BYTES, Moment, ProcessRun, STACK_BYTES, filetime};
+use super::heaps::{add_heaps, heap_bases};
 use super::live_stack::{LiveStack, live_stack};
 use super::logged_stacks;
 use super::modules::{
@@ -43,7 +43,7 @@ pub struct DumpedSpace {
 pub fn dumped_space(run: &ProcessRun, moment: &Moment, modules: &[ProcessModule]) -> Result<DumpedSpace, SampleError> {
     let mut space = AddressSpace::default();
     add_system_regions(&mut space, moment);
-    add_heaps(&mut space, run);
+    add_heaps(&mut space, run, moment)?;
     add_database(&mut space, run, moment, modules)?;
     add_images(&mut space, modules)?;
     add_process_structures(&mut space, run, modules);
@@ -70,7 +70,7 @@ pub fn dumped_space(run: &ProcessRun, moment: &Moment, modules: &[ProcessModule]
         let runs =
             [Run::committed(moment.buffer_bytes, PAGE_READWRITE), Run::reserved(0x10_0000 - moment.buffer_bytes)];
         space.allocate(
-            Va(run.locale_file.0.max(run.main_heap.0 + 0x40_0000) + BUFFER_DISTANCE),
+            Va(run.locale_file.0.max(run.main_heap.0 + MAIN_HEAP_BYTES) + BUFFER_DISTANCE),
             AllocationKind::PRIVATE,
             &runs,
         );
@@ -174,8 +174,7 @@ fn add_process_structures(space: &mut AddressSpace, run: &ProcessRun, modules: &
     space.write(run.loader_entries, loader.entries);
     space.write(in_ntdll(NTDLL_LOADER_DATA), loader.head);
 
-    let heaps = process_heaps(run);
-    let heap_array: Vec<u8> = heaps.iter().flat_map(|heap| heap.base.0.to_le_bytes()).collect();
+    let heap_array: Vec<u8> = heap_bases(run).iter().flat_map(|base| base.0.to_le_bytes()).collect();
     space.write(in_ntdll(NTDLL_PROCESS_HEAPS), heap_array);
     for lock in [NTDLL_FAST_PEB_LOCK, NTDLL_LOADER_LOCK] {
         space.write(in_ntdll(lock), free_critical_section());

@@ -81,6 +81,9 @@ fn lay_out(file: &MinidumpFile) -> Result<FileLayout<'_>, SampleError> {
         let Deferred::Memory64List { stream_index, base_rva_at } = *deferred else {
             continue;
         };
+        if file.is_page_aligned {
+            position = position.next_multiple_of(0x1000);
+        }
         head.bytes.put_u64(base_rva_at, position);
         for range in ranges_of(file, stream_index) {
             position = place(range, position, &mut contents)?;

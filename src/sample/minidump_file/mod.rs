@@ -34,6 +34,8 @@ pub struct MinidumpFile {
     pub flags: u64,
     /// The time stamp of the header, in seconds since 1970 UTC.
     pub time_unix_seconds: u32,
+    /// Begins the memory at a whole page of the file, so that a page with little on it takes one block of the disk, not two.
+    is_page_aligned: bool,
     streams: Vec<StreamEntry>,
 }
 
@@ -106,7 +108,7 @@ impl StreamContent {
 /// One method a stream. The directory lists them in the order of the calls.
 impl MinidumpFile {
     pub fn new(flags: u64, time_unix_seconds: u32) -> Self {
-        Self { flags, time_unix_seconds, streams: Vec::new() }
+        Self { flags, time_unix_seconds, is_page_aligned: false, streams: Vec::new() }
     }
 
     #[must_use]
@@ -163,6 +165,13 @@ impl MinidumpFile {
     #[must_use]
     pub fn memory(self, ranges: Vec<MemoryRange>) -> Self {
         self.with_stream(StreamContent::Memory(ranges))
+    }
+
+    /// Begins the 64-bit list's memory at a whole page of the file.
+    #[must_use]
+    pub const fn page_aligned(mut self) -> Self {
+        self.is_page_aligned = true;
+        self
     }
 
     /// Memory64ListStream: the bytes are the end of the file.

@@ -3,9 +3,13 @@
 //! - `process_plan`, `process_space`, `process_dump`: any process of such a system, from what differs to the dump.
 //! - `heaps`, `frame_stack`, `system_images`: its parts that differ with the width of a pointer.
 //! - `seven_x86`: AllocFree again. `tree_reader`: a program with very many stacks, for `ten_x64` and `xp_x86`.
+//! - `original`: the case before it was modelled, with many threads and gigabytes of trace log.
+//! - `order_server`: a program on Windows 10 whose heap leaks, or whose regions, or that only goes up and down.
 
 mod frame_stack;
 mod heaps;
+mod order_server;
+mod original;
 mod process_dump;
 mod process_plan;
 mod process_space;
@@ -15,12 +19,17 @@ mod ten_x64;
 mod tree_reader;
 mod xp_x86;
 
+pub use order_server::{FLUCTUATION_MOMENTS, HEAP_LEAK_MOMENTS, REGION_LEAK_MOMENTS, Story};
+pub use original::ORIGINAL_MOMENTS;
 pub use seven_x86::SEVEN_X86_MOMENTS;
 pub use ten_x64::TEN_X64_MOMENTS;
 pub use xp_x86::XP_X86_MOMENTS;
 
 use super::error::SampleError;
+use super::heap_image::BuiltHeap;
 use super::minidump_file::MinidumpFile;
+use process_plan::ProcessPlan;
+use process_space::PlannedSpace;
 
 /// Which series. The sample of Windows 7 x64 is the case itself and not made here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +37,9 @@ pub enum OtherSystem {
     SevenX86,
     TenX64,
     XpX86,
+    OrderServer(Story),
+    /// The case before it was modelled.
+    Original,
 }
 
 /// One dump of a series.
@@ -40,13 +52,24 @@ pub struct OtherMoment {
     pub kernel_ms: u64,
 }
 
+/// The truth about the heaps of that process, in the order of the PEB's array.
+pub fn built_heaps(system: OtherSystem, moment: &OtherMoment) -> Result<Vec<BuiltHeap>, SampleError> {
+    process(system, moment).map(|(_, planned)| planned.heaps)
+}
+
+fn process(system: OtherSystem, moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), SampleError> {
+    match system {
+        OtherSystem::SevenX86 => seven_x86::process(moment),
+        OtherSystem::TenX64 => ten_x64::process(moment),
+        OtherSystem::XpX86 => xp_x86::process(moment),
+        OtherSystem::OrderServer(story) => order_server::process(story, moment),
+        OtherSystem::Original => original::process(moment),
+    }
+}
+
 /// The dump of the sample process of `system` at `moment`, at least `size_bytes` large.
 pub fn dump(system: OtherSystem, moment: &OtherMoment, size_bytes: Option<u64>) -> Result<MinidumpFile, SampleError> {
-    let (plan, mut planned) = match system {
-        OtherSystem::SevenX86 => seven_x86::process(moment)?,
-        OtherSystem::TenX64 => ten_x64::process(moment)?,
-        OtherSystem::XpX86 => xp_x86::process(moment)?,
-    };
+    let (plan, mut planned) = process(system, moment)?;
     let file = process_dump::dump_of(&plan, &planned)?;
     let missing_bytes = size_bytes.unwrap_or(0).saturating_sub(file.size_bytes()?);
     if missing_bytes == 0 {
@@ -68,6 +91,9 @@ mod tests {
             (OtherSystem::SevenX86, &SEVEN_X86_MOMENTS[0]),
             (OtherSystem::TenX64, &TEN_X64_MOMENTS[0]),
             (OtherSystem::XpX86, &XP_X86_MOMENTS[0]),
+            (OtherSystem::OrderServer(Story::HeapLeak), &HEAP_LEAK_MOMENTS[0]),
+            (OtherSystem::OrderServer(Story::RegionLeak), &REGION_LEAK_MOMENTS[0]),
+            (OtherSystem::OrderServer(Story::Fluctuation), &FLUCTUATION_MOMENTS[0]),
         ];
         for (system, moment) in firsts {
             let [first, second] = [0, 1].map(|_| dump(system, moment, None).unwrap().to_bytes().unwrap());
@@ -89,6 +115,7 @@ mod tests {
             seven_x86::process(moments.0).unwrap(),
             ten_x64::process(moments.1).unwrap(),
             xp_x86::process(moments.2).unwrap(),
+            order_server::process(Story::HeapLeak, &HEAP_LEAK_MOMENTS[4]).unwrap(),
         ];
         for (plan, planned) in processes {
             for site in &plan.sites {

@@ -5,6 +5,7 @@ use super::process_space::PlannedSpace;
 use crate::base::addr::{PointerWidth, Va};
 use crate::sample::address_space::winnt;
 use crate::sample::allocfree::figures::filetime;
+use crate::sample::allocfree::live_stack::x64_context;
 use crate::sample::allocfree::modules::ProcessModule;
 use crate::sample::allocfree::process_texts;
 use crate::sample::error::SampleError;
@@ -21,14 +22,16 @@ const DUMP_FLAGS: u64 =
 pub fn dump_of(plan: &ProcessPlan, planned: &PlannedSpace) -> Result<MinidumpFile, SampleError> {
     let is_xp = plan.windows == Windows::XpX86;
     let file = MinidumpFile::new(DUMP_FLAGS, plan.dump_unix_seconds)
-        .threads(vec![thread(plan, planned)])
-        .thread_infos(vec![thread_info(plan)])
+        .threads(threads(plan, planned))
+        .thread_infos(thread_infos(plan))
         .modules(plan.modules.iter().map(ProcessModule::listed).collect())
         .memory64(planned.space.memory_ranges()?)
         .memory_infos(planned.space.memory_infos(plan.places.top)?)
         .system_info(system_info(plan))
         .misc_info(misc_info(plan))
         .handles(if is_xp { HandleFormat::V1 } else { HandleFormat::V2 }, handles(plan));
+    // Of a process with many threads, the sample of gigabytes.
+    let file = if plan.more_threads.is_empty() { file } else { file.page_aligned() };
     // Later than the debuggers of XP's time.
     Ok(if is_xp { file } else { file.vm_counters(vm_counters(planned)) })
 }
@@ -54,6 +57,34 @@ fn thread(plan: &ProcessPlan, planned: &PlannedSpace) -> Thread {
         context: planned.context.clone(),
         ..Thread::default()
     }
+}
+
+fn threads(plan: &ProcessPlan, planned: &PlannedSpace) -> Vec<Thread> {
+    let first = thread(plan, planned);
+    let more = plan.more_threads.iter().zip(plan.more_tebs()).zip(&planned.more_stacks);
+    let more = more.map(|((thread, teb), (stack, stack_base))| {
+        let size_bytes = u32::try_from(stack_base.0 - stack.rsp.0).unwrap_or(u32::MAX);
+        Thread {
+            id: thread.thread_id,
+            teb,
+            stack: StackMemory::InMemoryList { start: stack.rsp, size_bytes },
+            context: x64_context(stack.rip, stack.rsp),
+            ..first.clone()
+        }
+    });
+    std::iter::once(first.clone()).chain(more).collect()
+}
+
+fn thread_infos(plan: &ProcessPlan) -> Vec<ThreadInfo> {
+    let first = thread_info(plan);
+    let more = plan.more_threads.iter().map(|thread| ThreadInfo {
+        thread_id: thread.thread_id,
+        create_filetime: thread.create_filetime,
+        kernel_100ns: thread.kernel_ms * 10_000,
+        user_100ns: thread.user_ms * 10_000,
+        ..first
+    });
+    std::iter::once(first).chain(more).collect()
 }
 
 fn thread_info(plan: &ProcessPlan) -> ThreadInfo {

@@ -1,9 +1,9 @@
 //! What differs between the processes of these samples.
 
-use super::heaps::CAPTURE_STACK_TRACES;
 use crate::base::addr::{Va, VaRange};
 use crate::sample::allocfree::live_stack::Site;
 use crate::sample::allocfree::modules::ProcessModule;
+use crate::sample::heap_image::{CAPTURE_STACK_TRACES, FrontEnd, PlannedBlock, SegmentPlan, VirtualBlock};
 use crate::sample::process_memory::Windows;
 
 /// A process at the time of its dump.
@@ -22,10 +22,27 @@ pub struct ProcessPlan {
     pub modules: Vec<ProcessModule>,
     /// The stack of the one thread, outermost first.
     pub sites: Vec<Site>,
+    /// Threads besides that one, on Windows 10 only, whose TEBs lie one behind the other.
+    pub more_threads: Vec<PlannedThread>,
     /// In the order of the PEB's array.
     pub heaps: Vec<PlannedHeap>,
+    pub nt_global_flag: u32,
+    /// Private regions of the program: base and committed bytes.
+    pub buffers: Vec<(Va, u64)>,
     /// Exported variables of ntdll that hold pointers.
     pub variables: Vec<(&'static str, Va)>,
+}
+
+/// A thread besides the first.
+#[derive(Clone, Debug)]
+pub struct PlannedThread {
+    pub thread_id: u32,
+    pub create_filetime: u64,
+    pub user_ms: u64,
+    pub kernel_ms: u64,
+    pub stack_bottom: Va,
+    /// Outermost first.
+    pub sites: Vec<Site>,
 }
 
 /// How the system names itself.
@@ -59,8 +76,11 @@ pub struct Places {
     pub free: VaRange,
 }
 
-/// A heap of one segment without blocks.
-#[derive(Clone, Copy, Debug)]
+/// FLG_USER_STACK_TRACE_DB.
+pub const TRACES_ON: u32 = 0x1000;
+
+/// A heap. Its first segment is one committed run.
+#[derive(Clone, Debug)]
 pub struct PlannedHeap {
     pub base: Va,
     pub flags: u32,
@@ -68,12 +88,34 @@ pub struct PlannedHeap {
     pub committed_pages: u32,
     /// A section that another process made, not memory of its own.
     pub is_mapped: bool,
+    /// Of the first segment; what they leave is free.
+    pub blocks: Vec<PlannedBlock>,
+    pub more_segments: Vec<SegmentPlan>,
+    pub front_end: FrontEnd,
+    pub virtual_blocks: Vec<VirtualBlock>,
+    pub lock_collisions: u32,
 }
 
 impl PlannedHeap {
-    /// A heap of its own memory, with `flags` and the one that the stack trace database sets in every heap.
+    /// An empty heap of its own memory.
+    pub fn untraced(base: Va, flags: u32, page_count: u32, committed_pages: u32) -> Self {
+        Self {
+            base,
+            flags,
+            page_count,
+            committed_pages,
+            is_mapped: false,
+            blocks: Vec::new(),
+            more_segments: Vec::new(),
+            front_end: FrontEnd::None,
+            virtual_blocks: Vec::new(),
+            lock_collisions: 0,
+        }
+    }
+
+    /// The same, with the flag that the stack trace database sets in every heap.
     pub fn private(base: Va, flags: u32, page_count: u32, committed_pages: u32) -> Self {
-        Self { base, flags: CAPTURE_STACK_TRACES | flags, page_count, committed_pages, is_mapped: false }
+        Self::untraced(base, CAPTURE_STACK_TRACES | flags, page_count, committed_pages)
     }
 
     /// A heap in a section; otherwise as [`PlannedHeap::private`].

@@ -1,7 +1,7 @@
 //! The address space of a planned process: system regions, heaps, images, stack, and the structures that name them.
 
 use super::frame_stack::{frame_stack, x86_context};
-use super::heaps::add_heap;
+use super::heaps::add_heaps;
 use super::process_plan::ProcessPlan;
 use super::system_images::{FAST_PEB_LOCK, LOADER_DATA, LOADER_LOCK, PROCESS_HEAPS, TLS_BITMAP};
 use crate::base::addr::{PointerWidth, Va};
@@ -10,6 +10,7 @@ use crate::sample::address_space::{AddressSpace, AllocationKind, Run};
 use crate::sample::allocfree::figures::filetime;
 use crate::sample::allocfree::live_stack::{LiveStack, x64_context, x64_stack};
 use crate::sample::error::SampleError;
+use crate::sample::heap_image::BuiltHeap;
 use crate::sample::le_bytes::LeBytes;
 use crate::sample::process_memory::{
     ParameterTexts, PebFields, TebFields, Windows, free_critical_section_of, loader_data_of, peb_of,
@@ -27,14 +28,19 @@ pub struct PlannedSpace {
     pub stack: LiveStack,
     pub stack_base: Va,
     pub context: Vec<u8>,
+    /// Of the plan's further threads: registers and stack base of each.
+    pub more_stacks: Vec<(LiveStack, Va)>,
+    /// The truth about the heaps, in the order of the PEB's array.
+    pub heaps: Vec<BuiltHeap>,
 }
 
 /// Builds everything but the stack trace stores.
 pub fn planned_space(plan: &ProcessPlan) -> Result<PlannedSpace, SampleError> {
     let mut space = AddressSpace::default();
     add_system_regions(&mut space, plan);
-    for (heap, list_index) in plan.heaps.iter().zip(1..) {
-        add_heap(&mut space, plan.windows, heap, list_index);
+    let heaps = add_heaps(&mut space, plan)?;
+    for (base, size_bytes) in &plan.buffers {
+        space.allocate(*base, AllocationKind::PRIVATE, &[Run::committed(*size_bytes, PAGE_READWRITE)]);
     }
     for module in &plan.modules {
         let image = &module.image;
@@ -58,7 +64,17 @@ pub fn planned_space(plan: &ProcessPlan) -> Result<PlannedSpace, SampleError> {
     };
     add_stack(&mut space, plan, &stack);
     add_process_structures(&mut space, plan);
-    Ok(PlannedSpace { space, stack, stack_base, context })
+    let more_stacks: Vec<_> = plan
+        .more_threads
+        .iter()
+        .map(|thread| {
+            let stack_base = Va(thread.stack_bottom.0 + STACK_BYTES);
+            let stack = x64_stack(&plan.modules, stack_base, &thread.sites);
+            add_stack_at(&mut space, thread.stack_bottom, 3 * PAGE_BYTES, &stack);
+            (stack, stack_base)
+        })
+        .collect();
+    Ok(PlannedSpace { space, stack, stack_base, context, more_stacks, heaps })
 }
 
 /// Adds one large private region whose bytes are a hole.
@@ -101,12 +117,16 @@ fn add_system_regions(space: &mut AddressSpace, plan: &ProcessPlan) {
 /// Reserve, guard pages, committed pages up to the base.
 fn add_stack(space: &mut AddressSpace, plan: &ProcessPlan, stack: &LiveStack) {
     let guard_bytes = if plan.windows == Windows::XpX86 { PAGE_BYTES } else { 3 * PAGE_BYTES };
+    add_stack_at(space, plan.places.stack_bottom, guard_bytes, stack);
+}
+
+fn add_stack_at(space: &mut AddressSpace, bottom: Va, guard_bytes: u64, stack: &LiveStack) {
     let runs = [
         Run::reserved(STACK_BYTES - STACK_COMMITTED_BYTES - guard_bytes),
         Run::committed(guard_bytes, PAGE_READWRITE | PAGE_GUARD),
         Run::committed(STACK_COMMITTED_BYTES, PAGE_READWRITE),
     ];
-    space.allocate(plan.places.stack_bottom, AllocationKind::PRIVATE, &runs);
+    space.allocate(bottom, AllocationKind::PRIVATE, &runs);
     for (va, bytes) in &stack.memory {
         space.write(*va, bytes.clone());
     }
@@ -148,7 +168,8 @@ fn add_process_structures(space: &mut AddressSpace, plan: &ProcessPlan) {
             add(space, places.teb, teb);
         }
         Some(range) => {
-            let teb_end = places.teb.0 + (teb.len() as u64).next_multiple_of(PAGE_BYTES);
+            let teb_bytes = (teb.len() as u64).next_multiple_of(PAGE_BYTES);
+            let teb_end = places.teb.0 + teb_bytes * (1 + plan.more_threads.len() as u64);
             let runs = [
                 Run::reserved(places.peb.0 - range.start.0),
                 Run::committed(teb_end - places.peb.0, PAGE_READWRITE),
@@ -157,6 +178,17 @@ fn add_process_structures(space: &mut AddressSpace, plan: &ProcessPlan) {
             space.allocate(range.start, AllocationKind::PRIVATE, &runs);
             space.write(places.peb, peb);
             space.write(places.teb, teb);
+            for (thread, teb) in plan.more_threads.iter().zip(plan.more_tebs()) {
+                let fields = TebFields {
+                    teb,
+                    thread_id: thread.thread_id,
+                    stack_base: Va(thread.stack_bottom.0 + STACK_BYTES),
+                    stack_limit: Va(thread.stack_bottom.0 + STACK_BYTES - STACK_COMMITTED_BYTES),
+                    deallocation_stack: thread.stack_bottom,
+                    ..teb_fields(plan)
+                };
+                space.write(teb, teb_of(windows, &fields));
+            }
         }
     }
 }
@@ -179,8 +211,7 @@ fn peb_fields(plan: &ProcessPlan) -> PebFields {
         unicode_case_table: Va(places.nls_tables.0 + 0x2_0650),
         system_default_activation_context: places.activation_context,
         processor_count: 2,
-        // FLG_USER_STACK_TRACE_DB.
-        nt_global_flag: 0x1000,
+        nt_global_flag: plan.nt_global_flag,
         heap_count: u32::try_from(plan.heaps.len()).unwrap_or(u32::MAX),
         largest_heap_count: 16,
         process_heaps: plan.in_ntdll(PROCESS_HEAPS),
@@ -202,6 +233,14 @@ fn teb_fields(plan: &ProcessPlan) -> TebFields {
         stack_base: Va(stack_base),
         stack_limit: Va(stack_base - STACK_COMMITTED_BYTES),
         deallocation_stack: plan.places.stack_bottom,
+    }
+}
+
+impl ProcessPlan {
+    /// Where the TEBs of the further threads lie: each two pages behind the one before.
+    pub fn more_tebs(&self) -> impl Iterator<Item = Va> + '_ {
+        let count = self.more_threads.len() as u64;
+        (1..=count).map(|number| Va(self.places.teb.0 + number * 2 * PAGE_BYTES))
     }
 }
 

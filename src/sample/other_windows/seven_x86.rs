@@ -3,7 +3,8 @@
 //! As `gflags /i AllocFree.exe /tracedb 8` would set it: less than 16 MB has 5569 buckets.
 
 use super::OtherMoment;
-use super::process_plan::{Places, PlannedHeap, ProcessPlan, SystemTexts};
+use super::heaps::{BlockMix, pointers};
+use super::process_plan::{Places, PlannedHeap, ProcessPlan, SystemTexts, TRACES_ON};
 use super::process_space::{PlannedSpace, planned_space};
 use super::system_images::{Functions, kernel32, kernelbase, ntdll, program};
 use crate::base::addr::{Va, VaRange};
@@ -13,6 +14,7 @@ use crate::sample::allocfree::live_stack::Site;
 use crate::sample::allocfree::logged_stacks::{entries_of, logged_stack};
 use crate::sample::allocfree::modules::{ProcessModule, allocfree_functions};
 use crate::sample::error::SampleError;
+use crate::sample::heap_image::{FrontEnd, Trace, VirtualBlock};
 use crate::sample::process_memory::Windows;
 use crate::sample::trace_database::{DatabaseShape, TraceDatabase};
 
@@ -28,6 +30,10 @@ const DAY_UNIX_SECONDS: u32 = 1_331_683_200;
 const DATABASE: Va = Va(0x1c_0000);
 const DATABASE_BYTES: u64 = 0x80_0000;
 const MAIN_HEAP: Va = Va(0x9d_0000);
+/// A block of more than 508 KB, which has an allocation of its own.
+const LARGE_BLOCK: Va = Va(0xb0_0000);
+/// Entries that are in the database of each dump.
+const OLD_ENTRY_COUNT: usize = 60;
 
 const NTDLL: [Framed; 7] = [
     ("_RtlUserThreadStart", 0x6_0000, 0x30, 0),
@@ -73,6 +79,27 @@ pub fn sites(first: u32) -> Vec<Site> {
         Site::new("RtlpStdLogCapturedStackTrace", 0x7d),
     ]);
     sites
+}
+
+/// The default heap: blocks of the loop, a few in containers, one large. About as many in each dump.
+fn main_heap(moment: &OtherMoment, database: &TraceDatabase) -> PlannedHeap {
+    let traces = pointers(database.places(OLD_ENTRY_COUNT));
+    let mix = BlockMix { traces: &traces, overhead_bytes: 0x18 };
+    let turn = u64::from(moment.size % 7);
+    let mut blocks = mix.back_end(0, 280 + turn);
+    blocks.extend([mix.container(0x30, 20, 11 + turn), mix.container(0x58, 23, 23)]);
+    blocks.extend(mix.back_end(300, 90));
+    PlannedHeap {
+        blocks,
+        front_end: FrontEnd::Lfh,
+        virtual_blocks: vec![VirtualBlock {
+            base: LARGE_BLOCK,
+            user_bytes: 0x8_0120,
+            trace: traces.first().copied().unwrap_or(Trace::None),
+        }],
+        lock_collisions: 2,
+        ..PlannedHeap::private(MAIN_HEAP, 2, 0x100, 0x9d)
+    }
 }
 
 /// The process at `moment`, with its database.
@@ -121,10 +148,13 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
         modules,
         sites: sites(moment.size % 20 + 1),
         heaps: vec![
-            PlannedHeap::private(MAIN_HEAP, 2, 0x100, 0x9d),
+            main_heap(moment, &database),
             PlannedHeap::mapped(Va(0x1_0000), 0x8000, 16, 16),
             PlannedHeap::mapped(Va(0x2_0000), 0x8000, 16, 16),
         ],
+        nt_global_flag: TRACES_ON,
+        more_threads: Vec::new(),
+        buffers: Vec::new(),
         variables: vec![
             ("RtlpStackTraceDatabase", DATABASE),
             ("RtlpLFHKey", Va(0x6573_276f)),

@@ -2,7 +2,8 @@
 //! are what grows. The indexed database is there too and holds a few stacks of critical sections and heaps.
 
 use super::OtherMoment;
-use super::process_plan::{Places, PlannedHeap, ProcessPlan, SystemTexts};
+use super::heaps::{BlockMix, pointers};
+use super::process_plan::{Places, PlannedHeap, ProcessPlan, SystemTexts, TRACES_ON};
 use super::process_space::{PlannedSpace, planned_space};
 use super::system_images::{Functions, kernel32, kernelbase, ntdll, program};
 use super::tree_reader::{FUNCTIONS, StackMaker, calls};
@@ -14,6 +15,7 @@ use crate::sample::allocfree::live_stack::Site;
 use crate::sample::allocfree::logged_stacks::logged_stack;
 use crate::sample::allocfree::modules::ProcessModule;
 use crate::sample::error::SampleError;
+use crate::sample::heap_image::{FrontEnd, Trace, VirtualBlock};
 use crate::sample::heap_trace_log::HeapTraceLog;
 use crate::sample::process_memory::Windows;
 use crate::sample::trace_database::{DatabaseShape, TraceDatabase, TraceEntry};
@@ -27,10 +29,15 @@ pub const TEN_X64_MOMENTS: [OtherMoment; 3] = [
 
 /// 2023-05-17 00:00 UTC.
 const DAY_UNIX_SECONDS: u32 = 1_684_281_600;
-const LOG_HEADER: Va = Va(0x1c8_a5a8_0000);
-const FIRST_ZONE: Va = Va(0x1c8_a600_0000);
+pub const LOG_HEADER: Va = Va(0x1c8_a5a8_0000);
+pub const FIRST_ZONE: Va = Va(0x1c8_a600_0000);
 const DATABASE: Va = Va(0x1c8_ab00_0000);
-const MAIN_HEAP: Va = Va(0x1c8_a5b6_0000);
+pub const MAIN_HEAP: Va = Va(0x1c8_a5b6_0000);
+/// The low fragmentation heap's own reservation: 200 KB, as with eight affinity slots.
+pub const FRONT_END: Va = Va(0x1c8_a5ca_0000);
+const LARGE_BLOCK: Va = Va(0x1c8_a5d0_0000);
+/// Records that blocks name.
+const OLD_RECORD_COUNT: u32 = 150;
 /// The innermost function of a logged heap allocation; RtlAllocateHeap jumps into it and has no frame.
 pub const INNERMOST: &str = "RtlpAllocateHeapInternal";
 
@@ -51,18 +58,21 @@ const KERNELBASE: [Framed; 2] = [
 ];
 
 pub fn modules() -> Vec<ProcessModule> {
+    modules_of("TreeReader.exe", r"C:\TreeReader\x64\Release\TreeReader.pdb", &FUNCTIONS)
+}
+
+/// The images of a process that runs a program with `functions`.
+pub fn modules_of(file_name: &'static str, pdb_name: &'static str, functions: &[Framed]) -> Vec<ProcessModule> {
     let windows = Windows::TenX64;
-    let pdb_name = r"C:\TreeReader\x64\Release\TreeReader.pdb";
-    let functions = Functions::framed(&FUNCTIONS);
     vec![
-        program(windows, "TreeReader.exe", pdb_name, Va(0x7ff6_3a1c_0000), functions),
+        program(windows, file_name, pdb_name, Va(0x7ff6_3a1c_0000), Functions::framed(functions)),
         ntdll(windows, Va(0x7ffb_4d2b_0000), &NTDLL),
         kernel32(windows, Va(0x7ffb_4c8d_0000), &KERNEL32),
         kernelbase(windows, Va(0x7ffb_4abc_0000), &KERNELBASE),
     ]
 }
 
-fn start_of_thread() -> Vec<Site> {
+pub fn start_of_thread() -> Vec<Site> {
     vec![
         Site::new("RtlUserThreadStart", 0x21),
         Site::new("BaseThreadInitThunk", 0x14),
@@ -115,17 +125,14 @@ fn database_stacks() -> Vec<(Vec<Site>, u32)> {
     ]
 }
 
-/// The process at `moment`, with its log and its database.
-pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), SampleError> {
-    let modules = modules();
-    let maker = StackMaker::new(&modules, around, INNERMOST);
-    let log = HeapTraceLog { header: LOG_HEADER, first_zone: FIRST_ZONE, zone_count: u64::from(moment.size) };
+/// The indexed database, with the stacks of the start of a process.
+pub fn database(modules: &[ProcessModule]) -> TraceDatabase {
     let known = database_stacks();
-    let logged = |sites: &[Site]| logged_stack(&modules, sites, sites.last().map_or("", |site| &site.function));
+    let logged = |sites: &[Site]| logged_stack(modules, sites, sites.last().map_or("", |site| &site.function));
     let entries = known.iter().enumerate();
     let entries: Vec<_> =
         entries.map(|(stack_index, (_, count))| TraceEntry { stack_index, use_count: *count }).collect();
-    let database = TraceDatabase {
+    TraceDatabase {
         base: DATABASE,
         reserved_bytes: 0x180_0000,
         shape: DatabaseShape::SEVEN_X64,
@@ -134,8 +141,35 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
         lookup_count: entries.iter().map(|entry| entry.use_count).sum(),
         entries,
         failure_count: 0,
-    };
-    let mut plan = ProcessPlan {
+    }
+}
+
+/// The default heap: the nodes that the program keeps, in blocks and in containers, and one large table. The same in each
+/// dump: what grows is the log.
+pub fn main_heap(traces: &[Trace]) -> PlannedHeap {
+    let mix = BlockMix { traces, overhead_bytes: 0x28 };
+    let mut blocks = mix.back_end(0, 420);
+    blocks.extend([mix.container(0x50, 40, 31), mix.container(0x60, 41, 41), mix.container(0x140, 12, 5)]);
+    blocks.extend(mix.back_end(500, 200));
+    let large = traces.first().copied().unwrap_or(Trace::None);
+    PlannedHeap {
+        blocks,
+        front_end: FrontEnd::LfhAt { base: FRONT_END, reserved_pages: 50 },
+        virtual_blocks: vec![VirtualBlock { base: LARGE_BLOCK, user_bytes: 0x10_0100, trace: large }],
+        lock_collisions: 3,
+        ..PlannedHeap::private(MAIN_HEAP, 2, 0x100, 0x9c)
+    }
+}
+
+/// A private heap without a front end.
+pub fn runtime_heap(traces: &[Trace]) -> PlannedHeap {
+    let blocks = BlockMix { traces, overhead_bytes: 0x28 }.back_end(0, 20);
+    PlannedHeap { blocks, ..PlannedHeap::private(Va(0x1c8_a5c8_0000), 0x1002, 16, 4) }
+}
+
+/// A process of this system without heaps, whose thread stands nowhere yet.
+pub fn empty_plan(modules: Vec<ProcessModule>) -> ProcessPlan {
+    ProcessPlan {
         windows: Windows::TenX64,
         system: SystemTexts {
             build_number: 19045,
@@ -157,25 +191,52 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
             nls_tables: Va(0x7ff4_f1b5_0000),
             free: VaRange { start: Va(0x200_0000_0000), end: Va(0x7000_0000_0000) },
         },
-        process_id: 0x2f64,
-        thread_id: 0x2f68,
-        create_filetime: filetime(DAY_UNIX_SECONDS, 32_276_902),
-        dump_unix_seconds: DAY_UNIX_SECONDS + moment.second_of_day,
-        user_ms: moment.user_ms,
-        kernel_ms: moment.kernel_ms,
+        process_id: 0,
+        thread_id: 0,
+        create_filetime: 0,
+        dump_unix_seconds: 0,
+        user_ms: 0,
+        kernel_ms: 0,
         modules,
         sites: Vec::new(),
-        heaps: vec![
-            PlannedHeap::private(MAIN_HEAP, 2, 0x100, 0x9c),
-            PlannedHeap::mapped(Va(0x1c8_a597_0000), 0x8000, 16, 16),
-            PlannedHeap::private(Va(0x1c8_a5c8_0000), 0x1002, 16, 4),
-        ],
+        heaps: Vec::new(),
+        nt_global_flag: TRACES_ON,
+        more_threads: Vec::new(),
+        buffers: Vec::new(),
         variables: vec![
             ("RtlpStackTraceDatabase", DATABASE),
             ("RtlpHeapStackTraceLog", LOG_HEADER),
             ("RtlpLFHKey", Va(0x7d81_43a0_5c9e_1f02)),
             ("RtlpDisableBreakOnFailureCookie", Va(0)),
         ],
+    }
+}
+
+/// The process at `moment`, with its log and its database.
+pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), SampleError> {
+    let modules = modules();
+    let maker = StackMaker::new(&modules, around, INNERMOST);
+    let log = HeapTraceLog {
+        header: LOG_HEADER,
+        first_zone: FIRST_ZONE,
+        zone_count: u64::from(moment.size),
+        largest_count: u32::MAX,
+        largest_zone_count: u32::MAX,
+    };
+    let database = database(&modules);
+    let mut plan = ProcessPlan {
+        process_id: 0x2f64,
+        thread_id: 0x2f68,
+        create_filetime: filetime(DAY_UNIX_SECONDS, 32_276_902),
+        dump_unix_seconds: DAY_UNIX_SECONDS + moment.second_of_day,
+        user_ms: moment.user_ms,
+        kernel_ms: moment.kernel_ms,
+        heaps: vec![
+            main_heap(&pointers(log.places(OLD_RECORD_COUNT, |number| maker.stack(number)))),
+            PlannedHeap::mapped(Va(0x1c8_a597_0000), 0x8000, 16, 16),
+            runtime_heap(&pointers(log.places(20, |number| maker.stack(number)))),
+        ],
+        ..empty_plan(modules)
     };
     // The log is filled first, so that the thread can be met at the next place of the tree.
     let mut stores = AddressSpace::default();

@@ -5,7 +5,8 @@
 //! and entries here are as long as their stacks.
 
 use super::OtherMoment;
-use super::process_plan::{Places, PlannedHeap, ProcessPlan, SystemTexts};
+use super::heaps::BlockMix;
+use super::process_plan::{Places, PlannedHeap, ProcessPlan, SystemTexts, TRACES_ON};
 use super::process_space::{PlannedSpace, planned_space};
 use super::system_images::{Functions, kernel32, ntdll, program};
 use super::tree_reader::{FUNCTIONS, StackMaker, calls};
@@ -15,6 +16,7 @@ use crate::sample::allocfree::figures::filetime;
 use crate::sample::allocfree::live_stack::Site;
 use crate::sample::allocfree::modules::ProcessModule;
 use crate::sample::error::SampleError;
+use crate::sample::heap_image::{FrontEnd, Trace, VirtualBlock};
 use crate::sample::process_memory::Windows;
 use crate::sample::trace_database::{DatabaseShape, TraceDatabase, TraceEntry};
 
@@ -28,6 +30,8 @@ pub const XP_X86_MOMENTS: [OtherMoment; 2] = [
 const DAY_UNIX_SECONDS: u32 = 1_253_577_600;
 const DATABASE: Va = Va(0x50_0000);
 const MAIN_HEAP: Va = Va(0x14_0000);
+/// A block of more than 508 KB, which has an allocation of its own.
+const LARGE_BLOCK: Va = Va(0xd4_0000);
 const INNERMOST: &str = "RtlDebugAllocateHeap";
 
 const NTDLL: [Framed; 5] = [
@@ -60,6 +64,18 @@ fn around(calls: Vec<Site>) -> Vec<Site> {
         Site::new("RtlpExtendStackTraceDataBase", 0x3a),
     ]);
     sites
+}
+
+/// The default heap. Its blocks name their stacks by index; there are more of them in the later dump, in the same pages.
+fn main_heap(moment: &OtherMoment) -> PlannedHeap {
+    let traces: Vec<_> = (1..=120).map(|number: u16| Trace::Index(number * 34)).collect();
+    let mix = BlockMix { traces: &traces, overhead_bytes: 0 };
+    PlannedHeap {
+        blocks: mix.back_end(0, 260 + u64::from(moment.size / 400)),
+        front_end: FrontEnd::Lookaside,
+        virtual_blocks: vec![VirtualBlock { base: LARGE_BLOCK, user_bytes: 0x9_0000, trace: Trace::Index(17) }],
+        ..PlannedHeap::private(MAIN_HEAP, 2, 0x100, 0x42)
+    }
 }
 
 /// The process at `moment`, with its database.
@@ -113,10 +129,13 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
         modules,
         sites: around(calls(moment.size)),
         heaps: vec![
-            PlannedHeap::private(MAIN_HEAP, 2, 0x100, 0x42),
+            main_heap(moment),
             PlannedHeap::private(Va(0x24_0000), 0x1002, 16, 6),
             PlannedHeap::mapped(Va(0x25_0000), 0x8000, 16, 3),
         ],
+        nt_global_flag: TRACES_ON,
+        more_threads: Vec::new(),
+        buffers: Vec::new(),
         variables: vec![("RtlpStackTraceDataBase", DATABASE)],
     };
     let mut planned = planned_space(&plan)?;

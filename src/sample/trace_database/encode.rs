@@ -143,6 +143,7 @@ mod tests {
     fn chains_buckets_and_pointers_agree() {
         let encoded = database(DatabaseShape::SEVEN_X64).encode().unwrap();
         let first = 0x1_5f00;
+        assert_eq!(encoded.places, database(DatabaseShape::SEVEN_X64).places(3));
         // Blocks of 32 bytes each for two frames and for one.
         assert_eq!(encoded.lower.len(), 0x1_5f60);
         assert_eq!(encoded.places, [0, 0x20, 0x40].map(|at| Va(0x10_0000 + first + at)));
@@ -159,6 +160,7 @@ mod tests {
     fn xp_counts_with_32_bits_and_has_no_block_depth() {
         let encoded = database(DatabaseShape::XP_X86).encode().unwrap();
         let first = 0x6c + 4 * 5569;
+        assert_eq!(encoded.places, database(DatabaseShape::XP_X86).places(3));
         assert_eq!(u32_at(&encoded.lower, first + 4), Some(0x7ff));
         assert_eq!(u32_at(&encoded.lower, first + 8), Some(2 << 16 | 1));
         assert_eq!(encoded.lower.len() as u64, first + 20 + 16 + 20);

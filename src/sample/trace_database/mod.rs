@@ -53,6 +53,18 @@ pub const SATURATED_COUNT: u32 = 0x7ff;
 const PAGE_BYTES: u64 = 0x1000;
 
 impl TraceDatabase {
+    /// Where the first `count` entries begin.
+    pub fn places(&self, count: usize) -> Vec<Va> {
+        let mut at = self.base.0 + self.shape.first_entry_offset(self.bucket_count);
+        let mut places = Vec::with_capacity(count.min(self.entries.len()));
+        for entry in self.entries.iter().take(count) {
+            let Some(stack) = self.stacks.get(entry.stack_index) else { continue };
+            places.push(Va(at));
+            at += self.shape.entry_bytes(stack.len() as u64);
+        }
+        places
+    }
+
     /// Allocates the database and writes what is in it. Both ends are committed in whole pages.
     pub fn add_to(&self, space: &mut AddressSpace) -> Result<(), SampleError> {
         let encoded = self.encode()?;

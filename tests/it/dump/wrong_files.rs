@@ -32,14 +32,17 @@ fn only_failure(analysis: &Analysis) -> &str {
 fn each_kind_of_file_is_named_with_what_to_do() {
     let procdump = "take a process dump with: procdump -ma PID";
     check("", "is empty; the tool that wrote it was probably stopped, take the dump again");
-    check("some notes\r\n", "is a text file, not a user-mode minidump; choose a .dmp, .mdmp or .hdmp file");
+    check(
+        "some notes\r\n",
+        "is a text file, not a user-mode minidump; choose a .dmp, .mdmp or .hdmp file, or a UMDH log",
+    );
     check(
         "// UMDH: version 6.1",
-        "is a UMDH log, not a user-mode minidump; UMDH logs are not read by this version; drop the dumps of the same process",
+        "is a UMDH log, not a user-mode minidump; name a dump here; a UMDH log is read among the dumps of a series",
     );
     check(
         "// Debug library initialized ...\r\n",
-        "is a UMDH log, not a user-mode minidump; UMDH logs are not read by this version; drop the dumps of the same process",
+        "is a UMDH log, not a user-mode minidump; name a dump here; a UMDH log is read among the dumps of a series",
     );
     for kernel in ["PAGEDU64\x0f\0\0\0", "PAGEDUMP\x0f\0\0\0"] {
         check(kernel, &format!("is a kernel dump, not a user-mode minidump; open it with WinDbg, or {procdump}"));
@@ -136,7 +139,7 @@ fn a_missing_file_and_a_folder_without_dumps_get_one_line_each() {
     let empty = analyse(&[folder.path().to_owned()]);
     assert_eq!(
         only_failure(&empty),
-        format!("holds no .dmp, .mdmp or .hdmp file; choose the folder with the dumps: {at}")
+        format!("holds no .dmp, .mdmp or .hdmp file and no UMDH log; choose the folder with the dumps: {at}")
     );
 }
 

@@ -2,7 +2,7 @@
 
 use dumptrend::analysis::series::traces::symbols_of;
 use dumptrend::analysis::snapshot::Snapshot;
-use dumptrend::analysis::snapshot::thread_stacks::thread_stacks;
+use dumptrend::analysis::snapshot::thread_stacks::{UnwindHelp, thread_stacks};
 use dumptrend::base::addr::{PointerWidth, Va};
 use dumptrend::base::progress::Progress;
 use dumptrend::present::stacks::{StackForm, end_text, stack_text, thread_text};
@@ -17,7 +17,7 @@ fn check(name: &str, look: impl FnOnce(&Snapshot, &[(u32, ThreadStacks)])) {
     let Some(path) = shared_file(name) else { return };
     let analysis = analyse(&[path]);
     let snapshot = &analysis.snapshots[0];
-    look(snapshot, &thread_stacks(snapshot, None, &Progress::default()).expect("nobody cancels"));
+    look(snapshot, &thread_stacks(snapshot, UnwindHelp::default(), &Progress::default()).expect("nobody cancels"));
 }
 
 #[test]
@@ -109,7 +109,8 @@ fn a_wow64_thread_in_32_bit_code_has_its_registers_in_the_dump() {
     let real = snapshot_of(open_bytes(bytes.clone()));
     let saved = read_wow64_registers(&real.dump.memory, real.dump.threads.as_ref().expect("threads")[0].teb);
     let saved = saved.expect("32-bit registers");
-    let stacks_of = |snapshot| thread_stacks(snapshot, None, &Progress::default()).expect("nobody cancels");
+    let stacks_of =
+        |snapshot| thread_stacks(snapshot, UnwindHelp::default(), &Progress::default()).expect("nobody cancels");
     // The dump's own context gets them: Rsp, Rbp and Rip; rbp with an upper half that 32-bit code does not see.
     let context = real.dump.threads.as_ref().expect("threads")[0].context.offset.0 as usize;
     for (at, value) in

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use dumptrend::analysis::names::named_stacks;
+use dumptrend::analysis::run::SymbolSearch;
 use dumptrend::analysis::run::unwind_threads;
 use dumptrend::analysis::series::group::group_by_process;
+use dumptrend::analysis::series::thread_doing::logging_function;
 use dumptrend::analysis::series::traces::symbols_of;
 use dumptrend::analysis::snapshot::Snapshot;
-use dumptrend::analysis::snapshot::thread_stacks::{thread_stacks, thread_stacks_with_images};
+use dumptrend::analysis::snapshot::thread_stacks::{UnwindHelp, thread_stacks};
 use dumptrend::base::addr::{Va, VaRange};
 use dumptrend::base::bytes::slice_at as slice_in;
 use dumptrend::base::memory::slice_at;
 use dumptrend::base::progress::{Cancelled, Progress};
-use dumptrend::present::stacks::{StackForm, logging_function, stack_text};
+use dumptrend::present::stacks::{StackForm, stack_text};
 use dumptrend::process::stacks::{StackEnd, ThreadStacks, Trust};
 use dumptrend::report::json::json_report;
 use dumptrend::sample::minidump_file::{MemoryRange, MinidumpFile, Module, Thread, flags};
@@ -22,7 +25,7 @@ use crate::support::sample_series::sample_series;
 use crate::support::shared::shared_file;
 
 fn stacks_of(snapshot: &Snapshot) -> Vec<(u32, ThreadStacks)> {
-    thread_stacks(snapshot, None, &Progress::default()).expect("nobody cancels")
+    thread_stacks(snapshot, UnwindHelp::default(), &Progress::default()).expect("nobody cancels")
 }
 
 #[test]
@@ -63,6 +66,11 @@ fn the_json_report_has_the_stacks() {
     assert_eq!((&thread["waiting"], &stack[0]["pointer_bits"]), (&false.into(), &64.into()));
     let sizes = (&thread["stack_committed_bytes"], &thread["stack_reserved_bytes"], &thread["last_error"]);
     assert_eq!(sizes, (&0x6000.into(), &0x10_0000.into(), &0.into()));
+    // The stack begins at 1b0000, and the innermost frame's stack pointer is as above.
+    assert_eq!(
+        thread["stack_used_bytes"],
+        0x1b_0000 - u64::from_str_radix(&stack[0]["sp"].as_str().expect("sp")[2..], 16).expect("hex")
+    );
     assert_eq!(report["dumps"][5]["stacks_left_out_count"], 0);
 }
 
@@ -130,19 +138,19 @@ fn a_cancel_stops_the_unwinding() {
     let snapshot = snapshot(&threads_of_the_case(8, true));
     let progress = Progress::default();
     progress.cancel();
-    assert_eq!(thread_stacks(&snapshot, None, &progress), Err(Cancelled));
+    assert_eq!(thread_stacks(&snapshot, UnwindHelp::default(), &progress), Err(Cancelled));
 }
 
 #[test]
 fn image_files_stand_in_for_images_that_are_not_in_the_dump() {
-    let snapshot = snapshot(&threads_of_the_case(1, false));
+    let snapshot = Arc::new(snapshot(&threads_of_the_case(1, false)));
     let without = &stacks_of(&snapshot)[0].1.native;
     assert!(without.frames[1..].iter().all(|frame| frame.trust == Trust::Scan));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let with_images = || {
-        let found = thread_stacks_with_images(&snapshot, folder.path(), None, &Progress::default());
-        let (stacks, image_count) = found.expect("nobody cancels");
-        (stacks[0].1.native.clone(), image_count)
+        let search = SymbolSearch { user_folders: vec![folder.path().to_owned()], ..SymbolSearch::default() };
+        let named = named_stacks(&snapshot, &search, &Progress::default()).expect("nobody cancels");
+        (named.stacks[0].1.native.clone(), named.image_count)
     };
     assert_eq!(with_images(), (without.clone(), 0));
     let series = sample_series();

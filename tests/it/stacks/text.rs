@@ -1,10 +1,11 @@
 //! Stacks as WinDbg writes them, and the names of functions that log traces.
 
+use dumptrend::analysis::series::thread_doing::is_logging_trace;
 use dumptrend::analysis::series::traces::symbols_of;
-use dumptrend::analysis::snapshot::thread_stacks::thread_stacks;
+use dumptrend::analysis::snapshot::thread_stacks::{UnwindHelp, thread_stacks};
 use dumptrend::base::progress::Progress;
 use dumptrend::input::symbols::SymbolName;
-use dumptrend::present::stacks::{StackForm, current_thread, end_text, is_logging_trace, stack_text, thread_line};
+use dumptrend::present::stacks::{StackForm, current_thread, end_text, stack_text, thread_line};
 use dumptrend::process::stacks::ThreadStack;
 use dumptrend::sample::minidump_file::{Exception, Thread};
 
@@ -15,7 +16,7 @@ use crate::support::sample_series::sample_series;
 fn the_listings_have_windbgs_columns() {
     let series = sample_series();
     let snapshot = &series.analysis.snapshots[5];
-    let stacks = thread_stacks(snapshot, None, &Progress::default()).expect("nobody cancels");
+    let stacks = thread_stacks(snapshot, UnwindHelp::default(), &Progress::default()).expect("nobody cancels");
     let symbols = symbols_of(snapshot);
     let lines =
         |form| -> Vec<String> { stack_text(&stacks[0].1.native, &symbols, form).lines().map(str::to_owned).collect() };

@@ -181,6 +181,34 @@ fn frame_programs_compute_the_caller() {
 }
 
 #[test]
+fn registers_that_a_program_names_by_number_are_restored() {
+    let mut image = image();
+    // As MSVC writes it for a function that saved ebx, ebp, esi and edi; ebp holds something else at the moment.
+    let text = "$T0 .raSearch = $eip $T0 ^ = $esp $T0 4 + =  $20 $T0 4 - ^ =  $22 $T0 8 - ^ =  $23 $T0 12 - ^ =  $24 $T0 16 - ^ = ";
+    image.u32_at(0x140, site(SITE)).u32_at(0x138, low(STACK + 0x180));
+    frame(&mut image, 0x180, 0, site(0x3040));
+    let source = Source(vec![data(0x2000, 0x30, 0x10, 0, program(text))]);
+    let stack = image.unwind_with(x86_at(0x2050, 0x100, STACK + 0x160), &source);
+    assert_eq!(
+        frames_of(&stack),
+        [(0x2050, 0x100, Context), (u64::from(SITE), 0x144, Unwind), (0x3040, 0x188, FramePointer)]
+    );
+}
+
+#[test]
+fn where_a_frame_is_not_made_yet_the_code_knows_better_than_frame_data() {
+    let mut image = image();
+    // At the first instruction ebp is the caller's: the program, which speaks of the whole function, would skip that one.
+    image.code_at(0x2050, &[0x55, 0x8b, 0xec]);
+    image.u32_at(0x100, site(SITE));
+    frame(&mut image, 0x140, 0, site(0x3040));
+    let text = "$T0 $ebp = $eip $T0 4 + ^ = $ebp $T0 ^ = $esp $T0 8 + =";
+    let source = Source(vec![data(0x2000, 0, 0, 0, program(text)), data(0x3000, 0, 0, 0, program(text))]);
+    let stack = image.unwind_with(x86_at(0x2050, 0x100, STACK + 0x140), &source);
+    assert_eq!(frames_of(&stack)[1..], [(u64::from(SITE), 0x104, Unwind), (0x3040, 0x148, Unwind)]);
+}
+
+#[test]
 fn programs_that_make_no_sense_leave_the_other_ways() {
     for text in [
         "",

@@ -161,7 +161,14 @@ pub fn heap_64(base: u64, segments: &[u64], large_blocks: &[u64]) -> Vec<u8> {
     head.put_u32(0x10, 0xffee_ffee)
         .put_list_entry(0x18, Va(first_segment_link), Va(segment_head))
         .put_va(0x28, Va(base));
+    head.put_va(0x30, Va(base)).put_u32(0x38, 4);
+    // No block: the first entry would lie where the last one ends.
+    head.put_va(0x40, Va(base + 0x4000)).put_va(0x48, Va(base + 0x4000));
+    head.put_list_entry(0x60, Va(base + 0x60), Va(base + 0x60));
     head.put_u32(0x70, 2).put_u32(0xa0, 0xeeff_eeff);
+    for list in [0xf8, 0x158] {
+        head.put_list_entry(list, Va(base + list as u64), Va(base + list as u64));
+    }
     let block_head = base + 0x118;
     head.put_list_entry(0x118, Va(large_blocks.first().copied().unwrap_or(block_head)), Va(block_head));
     head.put_list_entry(segment_head.abs_diff(base) as usize, Va(base + 0x18), Va(base + 0x18));

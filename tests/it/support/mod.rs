@@ -4,10 +4,13 @@
 
 pub mod all_streams;
 pub mod build_dump;
+pub mod build_heap;
 pub mod build_log;
 pub mod build_process;
+pub mod build_umdh;
 pub mod build_wow64;
 pub mod code_image;
+pub mod heap_seeds;
 pub mod process_image;
 pub mod sample_series;
 pub mod seeds;

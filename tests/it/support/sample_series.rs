@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use dumptrend::analysis::Analysis;
-use dumptrend::analysis::run::run;
+use dumptrend::analysis::run::{decode_heaps, decode_traces, join_blocks_and_stacks, run};
 use dumptrend::base::progress::Progress;
 use dumptrend::sample::{SampleOptions, Variant, write_sample};
 use tempfile::TempDir;
@@ -41,6 +41,13 @@ pub fn write(folder: &Path, options: SampleOptions) -> Vec<PathBuf> {
     write_sample(folder, &options, &Progress::default()).expect("the sample is written")
 }
 
+/// Of the files of a sample, the dumps.
+pub fn write_dumps(folder: &Path, variant: Variant) -> Vec<PathBuf> {
+    let mut files = write(folder, SampleOptions { variant, size_bytes_per_dump: None });
+    files.retain(|file| file.extension().is_some_and(|end| end == "dmp"));
+    files
+}
+
 pub fn analyse(inputs: &[PathBuf]) -> Analysis {
     run(inputs, &Progress::default()).expect("nobody cancels")
 }
@@ -50,4 +57,18 @@ pub fn case_a() -> Analysis {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let files = write(folder.path(), SampleOptions { variant: Variant::CaseA, size_bytes_per_dump: None });
     analyse(&files)
+}
+
+/// A variant with its traces and heaps decoded, and both joined. Its files stay mapped after the folder is gone.
+pub fn decoded(variant: Variant) -> Arc<Analysis> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let files = write_dumps(folder.path(), variant);
+    Arc::new(decode_all(&analyse(&files)))
+}
+
+/// Traces and heaps decoded, and both joined, as the window does it one after the other.
+pub fn decode_all(analysis: &Analysis) -> Analysis {
+    let progress = Progress::default();
+    let stages = [decode_traces, decode_heaps, join_blocks_and_stacks];
+    stages.into_iter().fold(analysis.clone(), |analysis, stage| stage(&analysis, &progress).expect("not cancelled"))
 }

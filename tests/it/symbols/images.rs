@@ -2,6 +2,7 @@
 
 use dumptrend::base::addr::{PointerWidth, Rva, Va};
 use dumptrend::base::memory::ReadMemory;
+use dumptrend::base::progress::Progress;
 use dumptrend::input::dump::modules::ModuleRecord;
 use dumptrend::input::image::exports::read_exports;
 use dumptrend::input::image::file::{ImageFile, ImageFileError};
@@ -15,7 +16,7 @@ use super::{in_folder, load, only, write};
 
 const STAMP: u32 = 0x4a5b_dfdb;
 
-fn image(width: PointerWidth) -> Vec<u8> {
+pub fn image(width: PointerWidth) -> Vec<u8> {
     let section = |name, rva, characteristics| Section { name, rva: Rva(rva), size_bytes: 0x1000, characteristics };
     let at = |rva| ExportTarget::At(Rva(rva));
     let image = PeImage {
@@ -43,7 +44,7 @@ fn image(width: PointerWidth) -> Vec<u8> {
     image.to_bytes().expect("it fits")
 }
 
-fn module() -> ModuleRecord {
+pub fn module() -> ModuleRecord {
     ModuleRecord {
         base: Va(0x7_0000_0000),
         size_bytes: 0x4000,
@@ -109,6 +110,7 @@ fn an_image_that_is_not_in_the_dump_is_named_by_its_file() {
     let name = |offset| table.name_of(Va(module().base.0 + offset)).map(|name| name.to_string());
     assert_eq!(name(0x1011).as_deref(), Some("small!plain+0x1"));
     assert_eq!(name(0x1040).as_deref(), Some("small!Class::method"));
-    assert!(find_image(&module(), &search).is_some());
-    assert!(find_image(&ModuleRecord { time_date_stamp: 5, ..module() }, &search).is_none());
+    let progress = Progress::default();
+    assert_eq!(find_image(&module(), &search, &progress), Ok(Some(path)));
+    assert_eq!(find_image(&ModuleRecord { time_date_stamp: 5, ..module() }, &search, &progress), Ok(None));
 }

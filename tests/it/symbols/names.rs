@@ -112,21 +112,26 @@ fn addresses_have_names_and_lines() {
     assert_eq!(table.address_of("other", "__scrt_native_startup_lock"), None);
 }
 
-#[test]
-fn every_name_and_place_agrees_with_llvm() {
+/// What LLVM's reader prints of a PDB; `None` where it is not installed.
+pub fn pdbutil(arguments: &[&str], path: &Path) -> Option<String> {
     const TOOL: &str = "llvm-pdbutil-19";
-    if Command::new(TOOL).arg("--version").output().is_err() {
+    let Ok(output) = Command::new(TOOL).args(arguments).arg(path).output() else {
         let is_required = std::env::var("DUMPTREND_REQUIRE_LLVM").is_ok_and(|value| value == "1");
         assert!(!is_required, "{TOOL} is not installed, and DUMPTREND_REQUIRE_LLVM is set");
         println!("skipped: {TOOL} is not installed (Debian package llvm-19)");
-        return;
-    }
+        return None;
+    };
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn every_name_and_place_agrees_with_llvm() {
     for (name, _) in PDBS {
         let Some(path) = shared_file(&format!("symbols/{name}")) else { return };
-        let dump = |options: &[&str]| {
-            let output = Command::new(TOOL).arg("dump").args(options).arg(&path).output().expect("the tool starts");
-            String::from_utf8_lossy(&output.stdout).into_owned()
-        };
+        if pdbutil(&["--version"], Path::new(".")).is_none() {
+            return;
+        }
+        let dump = |options: &[&str]| pdbutil(&[&["dump"], options].concat(), &path).expect("it was there");
         let sections: Vec<u32> = dump(&["-section-headers"])
             .lines()
             .filter_map(|line| u32::from_str_radix(line.trim().strip_suffix("virtual address")?.trim(), 16).ok())

@@ -10,11 +10,11 @@ use dumptrend::input::symbols::search::SymbolSearch;
 
 use super::{CRASH_ID, NoMemory, attempts, bytes_of, crash_module, crash_pdb, in_folder, load, module, only, write};
 
-fn folder() -> tempfile::TempDir {
+pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-fn pd_(pdb: &[u8]) -> Vec<u8> {
+pub fn pd_(pdb: &[u8]) -> Vec<u8> {
     let mut builder = cab::CabinetBuilder::new();
     builder.add_folder(cab::CompressionType::MsZip).add_file("crash.pdb");
     let mut writer = builder.build(Cursor::new(Vec::new())).expect("a cabinet");
@@ -35,7 +35,7 @@ fn places_are_searched_in_their_order() {
         beside: vec![at("dumps")],
         nt_symbol_path: Some(format!("{};cache*;srv*{}*https://x.example/y", at("plain").display(), store.display())),
         default_store: Some(at("default")),
-        cache_folder: None,
+        ..SymbolSearch::default()
     };
     let mut module = crash_module();
     let is_unix = !cfg!(windows);
@@ -70,7 +70,9 @@ fn places_are_searched_in_their_order() {
         if is_unix { 8 } else { 7 },
         "{lines:#?}"
     );
-    assert!(lines.contains(&"crash.pdb: server https://x.example/y: not asked: no download in this run".to_owned()));
+    let not_asked = "crash.pdb: server https://x.example/y: not asked: _NT_SYMBOL_PATH alone names it; --download or the \
+                     Symbols tab switch downloading on";
+    assert!(lines.contains(&not_asked.to_owned()), "{lines:#?}");
     assert!(lines.contains(&"crash.exe: not in T/user".replace('/', std::path::MAIN_SEPARATOR_STR)), "{lines:#?}");
     for (place, _) in places.iter().filter(|(_, is_here)| *is_here) {
         write(&at(place), &pdb);

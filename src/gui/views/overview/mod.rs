@@ -1,5 +1,6 @@
 //! The answer in a line, the plot over the series, memory by use, and the table of dumps.
 
+mod findings_list;
 mod plot;
 mod totals;
 
@@ -13,7 +14,9 @@ use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
 use crate::gui::settings::Scale;
 use crate::gui::widgets::table::{Bar, TableOptions, TableState, table_ui};
+use crate::present::diagnosis::{sentence, time_to_full_line, verdict_line};
 use crate::present::dumps::DumpTable;
+use crate::present::handles::HandleTable;
 use crate::present::headline::{equal_size_lines, headline};
 use crate::present::series_plot::{Axis, SeriesPlot, series_plot};
 use crate::present::table::TableModel;
@@ -24,6 +27,7 @@ use crate::present::uses::{Division, UseTable};
 pub struct OverviewState {
     dumps: TableState,
     uses: TableState,
+    handles: TableState,
     plot: plot::PlotState,
     side: Side,
     derived: Option<(Key, Derived)>,
@@ -33,8 +37,10 @@ pub struct OverviewState {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Side {
     #[default]
+    Findings,
     Growth,
     Totals,
+    Handles,
 }
 
 /// What everything below is derived from.
@@ -46,6 +52,7 @@ struct Key {
     baseline: Option<DumpIdx>,
     division: Division,
     axis: Axis,
+    is_net: bool,
 }
 
 struct Derived {
@@ -55,6 +62,7 @@ struct Derived {
     plot: SeriesPlot,
     dumps: Arc<dyn TableModel>,
     uses: Arc<dyn TableModel>,
+    handles: Arc<dyn TableModel>,
 }
 
 pub fn overview_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut OverviewState) {
@@ -101,7 +109,7 @@ fn parts_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut OverviewState, derived: 
         .default_size(uses_width)
         .min_size(200.0)
         .frame(Frame::new().inner_margin(Margin { left: 8, right: 0, top: 4, bottom: 0 }))
-        .show(ui, |ui| side_ui(ui, ctx, &mut state.side, &mut state.uses, derived));
+        .show(ui, |ui| side_ui(ui, ctx, state, derived));
     CentralPanel::default().frame(Frame::new()).show(ui, |ui| {
         controls_ui(ui, ctx);
         plot::plot_ui(ui, ctx, &derived.plot, &mut state.plot);
@@ -109,6 +117,7 @@ fn parts_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut OverviewState, derived: 
 }
 
 const USES_FILE: &str = "memory-by-use.csv";
+const HANDLES_FILE: &str = "handles.csv";
 const DUMPS_FILE: &str = "dumps.csv";
 
 fn top_gap() -> Frame {
@@ -123,6 +132,7 @@ fn key_of(ctx: &ViewCtx<'_>) -> Key {
         baseline: ctx.session.interval.map(|(from, _)| from).or_else(|| ctx.session.baseline()),
         division: ctx.settings.division,
         axis: ctx.settings.axis,
+        is_net: ctx.settings.is_net,
     }
 }
 
@@ -132,24 +142,32 @@ fn derive(ctx: &ViewCtx<'_>, key: &Key, number: u64) -> Derived {
         number,
         headline: headline(analysis, &key.interval),
         equal_sizes: equal_size_lines(analysis, &key.interval),
-        plot: series_plot(analysis, &key.dumps, key.division, key.axis),
+        plot: series_plot(analysis, &key.dumps, key.division, key.axis, key.is_net),
         dumps: Arc::new(DumpTable::new(Arc::clone(analysis), key.dumps.clone(), key.baseline)),
         uses: Arc::new(UseTable::new(Arc::clone(analysis), key.division, key.interval.clone())),
+        handles: Arc::new(HandleTable::new(analysis, key.interval.clone())),
     }
 }
 
 fn banner_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, derived: &Derived) {
     Frame::new().fill(ctx.theme.banner).corner_radius(6).inner_margin(Margin::symmetric(12, 8)).show(ui, |ui| {
         ui.set_width(ui.available_width());
-        let mut letters = derived.headline.chars();
-        let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-        ui.add(Label::new(RichText::new(format!("{first}{}.", letters.as_str())).size(16.0)).wrap());
+        ui.add(Label::new(RichText::new(sentence(&derived.headline)).size(16.0)).wrap());
+        for line in verdict_lines(ctx) {
+            ui.add(Label::new(line).wrap());
+        }
         for line in derived.equal_sizes.iter().take(2) {
             ui.add(Label::new(RichText::new(line).weak()).wrap());
         }
         notes_ui(ui, ctx);
     });
     ui.add_space(4.0);
+}
+
+/// What was found and ruled out, and when a database will be full.
+fn verdict_lines(ctx: &ViewCtx<'_>) -> Vec<String> {
+    let Some(findings) = ctx.session.findings() else { return Vec::new() };
+    verdict_line(findings).into_iter().chain(time_to_full_line(findings)).map(|line| sentence(&line)).collect()
 }
 
 /// The first note, and the way to the others.
@@ -173,7 +191,7 @@ fn notes_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
 fn controls_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        ui.strong("Committed memory");
+        ui.strong("Committed");
         ui.add_space(4.0);
         for (division, name) in [(Division::Use, "by use"), (Division::Type, "by type")] {
             if ui.selectable_label(ctx.settings.division == division, name).clicked() {
@@ -192,27 +210,37 @@ fn controls_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
                 ctx.send(Command::SetScale(scale));
             }
         }
+        let is_net = ctx.settings.is_net;
+        let hint = "Leave out what the diagnostics hold themselves: the stack trace database and page heap";
+        if ui.selectable_label(is_net, "net of instrumentation").on_hover_text(hint).clicked() {
+            ctx.send(Command::SetNet(!is_net));
+        }
     });
 }
 
-fn side_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, side: &mut Side, uses: &mut TableState, derived: &Derived) {
-    ui.horizontal(|ui| {
+fn side_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut OverviewState, derived: &Derived) {
+    let side = &mut state.side;
+    ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         let growth = match ctx.session.ends() {
             Some((from, to)) if from != to => format!("From dump {from} to dump {to}"),
             Some((_, to)) => format!("Dump {to}"),
             None => "No dump".to_owned(),
         };
+        ui.selectable_value(side, Side::Findings, "Findings");
         ui.selectable_value(side, Side::Growth, growth);
         if let Some(dump) = ctx.session.dump() {
             ui.selectable_value(side, Side::Totals, format!("Totals of dump {dump}"))
                 .on_hover_text("By use, type, state and protection, as !address -summary has them");
         }
-        if *side == Side::Growth {
-            if ctx.session.interval.is_some() && ui.small_button("Whole series").on_hover_text("Esc").clicked() {
-                ctx.send(Command::SetInterval(None));
-            }
-            save_buttons_ui(ui, ctx, &derived.uses, USES_FILE);
+        ui.selectable_value(side, Side::Handles, "Handles").on_hover_text("Open handles by type, in each dump");
+        if ctx.session.interval.is_some() && ui.small_button("Whole series").on_hover_text("Esc").clicked() {
+            ctx.send(Command::SetInterval(None));
+        }
+        match side {
+            Side::Growth => save_buttons_ui(ui, ctx, &derived.uses, USES_FILE),
+            Side::Handles => save_buttons_ui(ui, ctx, &derived.handles, HANDLES_FILE),
+            Side::Findings | Side::Totals => {}
         }
     });
     let options = TableOptions {
@@ -223,10 +251,16 @@ fn side_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, side: &mut Side, uses: &mut TableStat
         selected_row: None,
         reveal_selected: false,
     };
-    ScrollArea::vertical().id_salt("uses down").show(ui, |ui| match (*side, ctx.session.snapshot()) {
+    ScrollArea::vertical().id_salt("uses down").show(ui, |ui| match (state.side, ctx.session.snapshot()) {
+        (Side::Findings, _) => findings_list::findings_list_ui(ui, ctx),
         (Side::Totals, Some(snapshot)) => totals::totals_ui(ui, ctx, snapshot),
+        (Side::Handles, _) => {
+            let options = TableOptions { id: "handles", ..options };
+            let output = table_ui(ui, ctx.theme, &derived.handles, &mut state.handles, &options);
+            ctx.send_texts(output, || HANDLES_FILE.to_owned());
+        }
         _ => {
-            let output = table_ui(ui, ctx.theme, &derived.uses, uses, &options);
+            let output = table_ui(ui, ctx.theme, &derived.uses, &mut state.uses, &options);
             ctx.send_texts(output, || USES_FILE.to_owned());
         }
     });

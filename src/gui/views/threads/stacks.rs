@@ -59,9 +59,8 @@ pub(super) fn stacks_ui(
         {
             ctx.send(Command::CopyText(text));
         }
-        if let Some(count) = matrix.common_frame_count(row) {
-            let text = format!("{count} outer frames are the same in every dump that has the thread");
-            ui.add(Label::new(RichText::new(text).weak()).truncate());
+        if let Some(text) = matrix.over_dumps(row) {
+            ui.add(Label::new(RichText::new(text).weak()).truncate()).on_hover_text(text);
         }
     });
     let (from, to) = (shown.interval.from, shown.interval.to);
@@ -104,7 +103,7 @@ fn side_ui(
             ctx.send(Command::CopyText(text));
         }
     });
-    let facts = thread_facts(snapshot, thread);
+    let facts = thread_facts(snapshot, thread, stacks);
     ui.add(Label::new(RichText::new(facts).small().weak()).wrap());
     ScrollArea::both().id_salt(("thread stack", side.in_matrix)).auto_shrink(false).show(ui, |ui| match stacks {
         Some(stacks) => thread_ui(ui, ctx, form, shown, stacks),

@@ -117,6 +117,7 @@ pub(super) fn filter_ui(
     state: &mut TracesState,
     stacks: &SeriesStacks,
     rows: Option<&Arc<Vec<u32>>>,
+    has_outstanding: bool,
 ) {
     ui.horizontal(|ui| {
         let with = ui.add(TextEdit::singleline(&mut state.filter.with).hint_text("With a frame… (Ctrl+F)").desired_width(190.0));
@@ -143,7 +144,8 @@ pub(super) fn filter_ui(
                 }
                 let name = measure_name(state.measure);
                 let chosen = ComboBox::from_id_salt("measure").selected_text(name).width(110.0).show_ui(ui, |ui| {
-                    for measure in Measure::ALL {
+                    let measures = if has_outstanding { &Measure::ALL[..] } else { &Measure::LOGGED[..] };
+                    for measure in measures.iter().copied() {
                         ui.selectable_value(&mut state.measure, measure, measure_name(measure));
                     }
                 });

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use eframe::egui::{Label, Ui};
 
 use crate::analysis::series::call_tree::{Direction, Measure, TreeSpec};
+use crate::analysis::series::outstanding::SeriesOutstanding;
 use crate::analysis::series::stacks::SeriesStacks;
 use crate::analysis::series::traces::{SeriesTraces, stacks_in_range};
 use crate::analysis::snapshot::Snapshot;
@@ -81,6 +82,8 @@ struct Shown {
     stacks: Arc<SeriesStacks>,
     rows: Arc<Vec<u32>>,
     rows_key: RowsKey,
+    /// Blocks that the program holds, by these stacks; not for the stacks of one region.
+    outstanding: Option<Arc<SeriesOutstanding>>,
     naming: Naming,
     interval: StackInterval,
     from: DumpIdx,
@@ -95,6 +98,7 @@ impl Shown {
             stacks: Arc::clone(&self.stacks),
             rows: Arc::clone(&self.rows),
             rows_key: model_key(&self.rows_key),
+            outstanding: self.outstanding.clone(),
             naming: self.naming.clone(),
             spec: TreeSpec { direction, measure, from: self.interval.from, to: self.interval.to },
             amount_name: measure_name(measure),
@@ -127,13 +131,18 @@ pub fn traces_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesState) {
     };
     let naming = naming(ctx, state);
     let (rows, rows_key) = rows_of(ui, ctx, state, &stacks, &naming, scope);
-    header::filter_ui(ui, ctx, state, &stacks, rows.as_ref());
+    let outstanding = ctx.session.analysis.outstanding_of(group).filter(|held| scope.is_none() && held.has_stacks());
+    let outstanding = outstanding.map(Arc::clone);
+    if outstanding.is_none() && !Measure::LOGGED.contains(&state.measure) {
+        state.measure = Measure::default();
+    }
+    header::filter_ui(ui, ctx, state, &stacks, rows.as_ref(), outstanding.is_some());
     let (Some(rows), Some(snapshot)) = (rows, ctx.session.analysis.snapshot(to).map(Arc::clone)) else {
         ui.weak("Filtering…");
         return;
     };
     ui.add_space(2.0);
-    let shown = Shown { stacks, rows, rows_key, naming, interval, from, to, snapshot };
+    let shown = Shown { stacks, rows, rows_key, outstanding, naming, interval, from, to, snapshot };
     match state.mode {
         Mode::Table => stacks::stacks_ui(ui, ctx, state, &shown),
         Mode::Tree => tree_ui(ui, ctx, &mut state.panels, &shown.for_calls(state.direction, state.measure)),

@@ -69,15 +69,18 @@ fn build(state: &mut TracesState, shown: &Shown) -> Built {
             && built.interval == shown.interval
             && Arc::ptr_eq(&built.rules, &shown.naming.rules)
             && Arc::ptr_eq(&built.table.stacks, &shown.stacks)
+            && built.table.has_outstanding() == shown.outstanding.is_some()
     };
     if let Some(built) = state.stacks.built.take().filter(is_current) {
         return built;
     }
     let (stacks, rows) = (Arc::clone(&shown.stacks), Arc::clone(&shown.rows));
-    let table = StackTable::new(stacks, shown.naming.clone(), rows, shown.interval.clone());
+    let outstanding = shown.outstanding.clone();
+    let table = StackTable::new(stacks, outstanding, shown.naming.clone(), rows, shown.interval.clone());
     let selected = state.stacks.selected_stack.filter(|stack| table.row_of(*stack).is_some());
     state.stacks.selected_stack = selected.or_else(|| table.stack(0));
-    let key = model_key(&(&shown.rows_key, &shown.interval, &*shown.naming.rules));
+    let has_outstanding = shown.outstanding.is_some();
+    let key = model_key(&(&shown.rows_key, &shown.interval, &*shown.naming.rules, has_outstanding));
     Built {
         rows_key: shown.rows_key.clone(),
         interval: shown.interval.clone(),

@@ -123,7 +123,13 @@ fn the_links_of_all_heaps_together_are_bounded() {
     let mut kept = Vec::new();
     let mut problems = Problems::default();
     for _ in 0..3 {
-        let place = HeapPlace { base: Va(HEAP), width: PointerWidth::Bits64, position: Some(0), os_build: None };
+        let place = HeapPlace {
+            base: Va(HEAP),
+            width: PointerWidth::Bits64,
+            position: Some(0),
+            os_build: None,
+            pdb_layout: None,
+        };
         let extent = read_extent(&dump.memory, place, &mut link_budget, &mut problems);
         assert!(!extent.is_whole);
         kept.push(extent.large_blocks.len() + extent.segments.len() - 1);

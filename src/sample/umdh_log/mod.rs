@@ -1,0 +1,118 @@
+//! UMDH logs beside the dumps of the sample, in the form that UMDH 6.1 writes on Windows 7: the head with the modules, then for
+//! each heap its blocks, each stack printed with the first block that has it.
+//!
+//! Form: a log of UMDH 6.1.7650 (facts: trace-database, 4.2) and Microsoft's documentation. The reader is not known here.
+
+mod allocfree_blocks;
+
+use crate::base::addr::Va;
+use crate::base::time::UtcTime;
+
+pub use allocfree_blocks::allocfree_log;
+
+/// The version of the debugging tools for Windows 7 SP1.
+const VERSION: &str = "6.1.7650.0";
+const RULE: &str = "*- - - - - - - - - -";
+const RULE_END: &str = "- - - - - - - - - -";
+const LINE_END: &str = "\r\n";
+
+/// What one log says.
+#[derive(Clone, Debug)]
+pub struct UmdhLog {
+    /// When it was taken, on the clock of the machine.
+    pub local_unix_seconds: u32,
+    pub machine: String,
+    pub process_id: u32,
+    pub modules: Vec<LogModule>,
+    pub heaps: Vec<LogHeap>,
+}
+
+/// A module as the log lists it.
+#[derive(Clone, Debug)]
+pub struct LogModule {
+    pub base: Va,
+    pub size_bytes: u64,
+    pub path: String,
+}
+
+/// The blocks of one heap.
+#[derive(Clone, Debug)]
+pub struct LogHeap {
+    pub base: Va,
+    pub blocks: Vec<LogBlock>,
+}
+
+/// One block; `stack` is its position in the log's stacks.
+#[derive(Clone, Debug)]
+pub struct LogBlock {
+    pub requested_bytes: u64,
+    pub overhead_bytes: u64,
+    pub va: Va,
+    pub trace_id: u64,
+    /// Return addresses, innermost first.
+    pub frames: Vec<Va>,
+}
+
+impl UmdhLog {
+    /// The file's text.
+    pub fn text(&self) -> String {
+        let mut lines = self.head();
+        let mut printed = Vec::new();
+        for heap in &self.heaps {
+            let base = heap.base.0;
+            lines.push(format!("{RULE} Start of data for heap @ {base:X} {RULE_END}"));
+            lines.push(String::new());
+            lines.push("REQUESTED bytes + OVERHEAD at ADDRESS by BackTraceID".to_owned());
+            lines.push("     STACK if not already dumped.".to_owned());
+            lines.push(String::new());
+            lines.push(format!("{RULE} Heap {base:X} Hogs {RULE_END}"));
+            lines.push(String::new());
+            for block in &heap.blocks {
+                let LogBlock { requested_bytes, overhead_bytes, va, trace_id, frames } = block;
+                let line =
+                    format!("{requested_bytes:X} bytes + {overhead_bytes:X} at {:X} by BackTrace{trace_id:X}", va.0);
+                if printed.contains(trace_id) {
+                    lines.push(line);
+                    continue;
+                }
+                printed.push(*trace_id);
+                lines.push(String::new());
+                lines.push(line);
+                lines.extend(frames.iter().map(|frame| format!("\t{:X}", frame.0)));
+                lines.push(String::new());
+            }
+            lines.push(String::new());
+            lines.push(format!("{RULE} End of data for heap @ {base:X} {RULE_END}"));
+            lines.push(String::new());
+        }
+        lines.join(LINE_END) + LINE_END
+    }
+
+    fn head(&self) -> Vec<String> {
+        let time = UtcTime::from_unix_seconds(self.local_unix_seconds).map(UtcTime::table_text).unwrap_or_default();
+        // Whole minutes.
+        let minutes = time.get(..16).unwrap_or(&time);
+        let (machine, pid) = (&self.machine, self.process_id);
+        let mut lines = vec![
+            "// ".to_owned(),
+            format!("// UMDH: version {VERSION}: Logtime {minutes} - Machine={machine} - PID={pid}"),
+            "// ".to_owned(),
+            String::new(),
+            "// Debug privilege has been enabled.".to_owned(),
+            "// OS version 6.1 ".to_owned(),
+            "// Umdh OS version 6.1".to_owned(),
+            format!("// Connecting to process {pid} ..."),
+            "// Loaded modules: ".to_owned(),
+            "//     Base Size Module".to_owned(),
+        ];
+        lines.extend(
+            self.modules
+                .iter()
+                .map(|module| format!("//{:>20X} {:>8X} {}", module.base.0, module.size_bytes, module.path)),
+        );
+        lines.push("//".to_owned());
+        lines.push("// Process modules enumerated.".to_owned());
+        lines.push(String::new());
+        lines
+    }
+}
