@@ -31,7 +31,7 @@ fn main() {
     let options = AppOptions { inputs: vec![path], ..AppOptions::default() };
     let mut window: Window = Harness::builder().with_size(vec2(1280.0, 720.0)).build_ui_state(
         move |ui, app: &mut Option<App>| {
-            let make = || App::new(ui.ctx(), options.clone(), settings::load(None));
+            let make = || App::new(ui.ctx(), options.clone(), settings::load(None), None);
             app.get_or_insert_with(make).frame(ui);
         },
         None,

@@ -13,7 +13,7 @@ use crate::base::printable::printable_path;
 use crate::base::progress::{Cancelled, Progress};
 use crate::input::dump;
 use crate::input::symbols::SymbolTable;
-pub use crate::input::symbols::environment::symbol_search;
+pub use crate::input::symbols::environment::{remove_caches, symbol_search};
 pub use crate::input::symbols::search::{Downloads, SymbolSearch};
 
 pub use super::find_files::{DUMP_EXTENSIONS, LOG_EXTENSIONS};

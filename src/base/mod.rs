@@ -11,3 +11,4 @@ pub mod problems;
 pub mod progress;
 pub mod time;
 pub mod units;
+pub mod version;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::analysis::diagnosis::pattern::PatternId;
 use crate::base::addr::Va;
+use crate::base::version::VERSION;
 use crate::present::stacks::StackForm;
 use crate::report::csv::CsvTable;
 use crate::sample::Variant;
@@ -15,7 +16,7 @@ use crate::sample::Variant;
 ///
 /// Exit codes: 0 done, 1 nothing could be analysed, 2 wrong use, 3 analysed with damage, 4 a finding of --fail-on was made.
 #[derive(Parser, Debug)]
-#[command(name = "dumptrend-cli", version)]
+#[command(name = "dumptrend-cli", version = VERSION)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,

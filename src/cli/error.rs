@@ -20,6 +20,8 @@ pub enum CliError {
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Umdh(UmdhError),
+    #[error("the caches cannot be deleted: {0}")]
+    RemoveCaches(io::Error),
     #[error("cannot write to standard output: {0}")]
     StandardOutput(io::Error),
 }

@@ -14,7 +14,8 @@ use clap::Parser;
 use crate::analysis::diagnosis::pattern::PatternId;
 use crate::analysis::run::{
     Downloads, SymbolSearch, decode_heaps, decode_traces, diagnose, join_blocks_and_stacks, load_symbols,
-    load_symbols_of, named_stacks_of, read_logs, run_with_symbols as open_series, symbol_search, unwind_threads,
+    load_symbols_of, named_stacks_of, read_logs, remove_caches, run_with_symbols as open_series, symbol_search,
+    unwind_threads,
 };
 use crate::analysis::snapshot::Snapshot;
 use crate::analysis::{Analysis, Failure};
@@ -117,6 +118,11 @@ pub fn usage_outcome(error: &clap::Error) -> Outcome {
     // Nothing is left to tell it to when the terminal is gone.
     drop(error.print());
     if error.use_stderr() { Outcome::WrongUse } else { Outcome::Done }
+}
+
+/// Deletes the caches of this user, for the uninstaller.
+pub fn forget_caches() -> ExitCode {
+    exit_code(remove_caches().map(|()| Outcome::Done).map_err(CliError::RemoveCaches))
 }
 
 /// Prints the text report of some files or of the sample, for a window that found no display.
@@ -366,7 +372,7 @@ fn with_progress_line<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let watched = progress.clone();
     let printer = std::thread::Builder::new().name("progress line".to_owned()).spawn(move || {
-        let mut is_shown = false;
+        let mut shown_width = 0;
         // Short work ends before the first line.
         while stopped
             .recv_timeout(Duration::from_millis(250))
@@ -374,11 +380,13 @@ fn with_progress_line<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
         {
             let view = watched.view();
             let amount = if view.total > 0 { format!(" {} of {}", view.done, view.total) } else { String::new() };
-            eprint!("\r\x1b[K{}{amount}", view.stage);
-            is_shown = true;
+            let line = format!("{}{amount}", view.stage);
+            // Blanks, not an escape sequence: a console of Windows shows those as they are unless it is asked not to.
+            eprint!("\r{line:<shown_width$}");
+            shown_width = line.chars().count();
         }
-        if is_shown {
-            eprint!("\r\x1b[K");
+        if shown_width > 0 {
+            eprint!("\r{:shown_width$}\r", "");
         }
     });
     let result = work();

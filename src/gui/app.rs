@@ -13,6 +13,7 @@ use crate::present::log::LogEntry;
 
 use super::command::Command;
 use super::dialogs::Dialogs;
+use super::running_window::Incoming;
 use super::screenshot::Screenshots;
 use super::selection::History;
 use super::session::Session;
@@ -44,6 +45,10 @@ pub struct App {
     pub(super) history: History,
     pub(super) views: Views,
     pub(super) jobs: Jobs<JobOutput>,
+    /// The job that opens a series, with what it opens.
+    pub(super) opening: Option<(JobId, Vec<PathBuf>)>,
+    /// Files of other starts, when they come to this window.
+    pub(super) incoming: Option<Incoming>,
     /// The one that reads symbols, if it still runs.
     pub(super) naming_job: Option<JobId>,
     pub(super) dialogs: Dialogs,
@@ -68,7 +73,7 @@ pub struct Message {
 }
 
 impl App {
-    pub fn new(ctx: &egui::Context, options: AppOptions, loaded: Loaded) -> Self {
+    pub fn new(ctx: &egui::Context, options: AppOptions, loaded: Loaded, incoming: Option<Incoming>) -> Self {
         theme::install(ctx, loaded.settings.theme);
         ctx.set_zoom_factor(loaded.settings.text_size);
         let to_wake = ctx.clone();
@@ -79,6 +84,8 @@ impl App {
             history: History::default(),
             views: Views::default(),
             jobs: Jobs::new(Arc::new(move || to_wake.request_repaint())),
+            opening: None,
+            incoming: None,
             naming_job: None,
             dialogs: Dialogs::default(),
             screenshots: Screenshots::new(options.screenshot_and_quit.clone()),
@@ -90,6 +97,7 @@ impl App {
             is_about_open: false,
             options,
         };
+        app.receive_from(ctx, incoming);
         if let Some(text) = loaded.message {
             app.tell(text, true);
         }

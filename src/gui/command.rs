@@ -53,6 +53,8 @@ pub enum Command {
     SetDownload(bool),
     SetTheme(ThemeChoice),
     SetTextSize(f32),
+    /// Whether other starts hand their files to this window.
+    SetOneWindow(bool),
     CopyText(String),
     /// Ask where to save a text and save it.
     SaveText {

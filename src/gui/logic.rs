@@ -20,6 +20,7 @@ use crate::present::log::{Gravity, LogEntry};
 use super::app::{App, Message};
 use super::command::Command;
 use super::dialogs::Answer;
+use super::running_window::{Incoming, Start, hand_over_or_listen, name_of_this_user};
 use super::screenshot::{Target, to_png};
 use super::selection::{History, Item, Place};
 use super::session::{Judged, Session};
@@ -53,6 +54,7 @@ impl App {
         self.drain_dialogs();
         self.drain_screenshots(ctx);
         self.take_dropped_files(ctx);
+        self.take_handed_files(ctx);
         self.take_shortcuts(ctx);
         let commands = std::mem::take(&mut *self.commands.borrow_mut());
         for command in commands {
@@ -70,7 +72,8 @@ impl App {
     }
 
     fn drain_jobs(&mut self, ctx: &egui::Context) {
-        for (_, title, finished) in self.jobs.drain() {
+        for (id, title, finished) in self.jobs.drain() {
+            self.opening = self.opening.take().filter(|(opening, _)| *opening != id);
             match finished {
                 Finished::Done(JobOutput::Opened { inputs, analysis }) => {
                     self.show_series(inputs, *analysis);
@@ -338,6 +341,37 @@ impl App {
         }
     }
 
+    /// Files of another start join the series, and the window comes to the front.
+    fn take_handed_files(&self, ctx: &egui::Context) {
+        let paths = self.incoming.as_ref().map(Incoming::poll).unwrap_or_default();
+        if !paths.is_empty() {
+            self.send(Command::Add(paths));
+            ctx.send_viewport_cmd(egui::ViewportCommand::Minimized(false));
+            ctx.send_viewport_cmd(egui::ViewportCommand::Focus);
+        }
+    }
+
+    /// Takes files of other starts from now on.
+    pub(super) fn receive_from(&mut self, ctx: &egui::Context, incoming: Option<Incoming>) {
+        if let Some(incoming) = &incoming {
+            incoming.wake(ctx);
+        }
+        self.incoming = incoming;
+    }
+
+    /// A window that is to take the files of other starts begins to listen. One that is not goes on listening, because
+    /// starts look at the same setting and do not ask it any more.
+    fn set_one_window(&mut self, ctx: &egui::Context, has_one_window: bool) {
+        self.settings.has_one_window = has_one_window;
+        if !has_one_window || self.incoming.is_some() {
+            return;
+        }
+        match hand_over_or_listen(&name_of_this_user(), &[]) {
+            Start::Window(Some(incoming)) => self.receive_from(ctx, Some(incoming)),
+            _ => self.tell("files of other starts go to another window that is open already".to_owned(), false),
+        }
+    }
+
     fn take_shortcuts(&self, ctx: &egui::Context) {
         ctx.input_mut(|input| {
             for (shortcut, command) in SHORTCUTS {
@@ -368,13 +402,16 @@ impl App {
         match command {
             Command::Open(paths) => self.open(paths),
             Command::Add(paths) => {
-                let mut inputs = self.session.inputs.clone();
+                // Those that are still being opened count too: Explorer hands over several files one by one.
+                let opening = self.opening.as_ref().map(|(_, inputs)| inputs);
+                let mut inputs = opening.unwrap_or(&self.session.inputs).clone();
                 inputs.extend(paths);
                 self.open(inputs);
             }
             Command::OpenSample => {
                 let folder = self.options.sample_folder.clone();
                 self.jobs.cancel_all();
+                self.opening = None;
                 let choice = self.symbol_choice();
                 self.jobs.start("opening the sample series", move |progress| open_sample(&folder, &choice, progress));
             }
@@ -435,6 +472,7 @@ impl App {
             | Command::SetSymbolPath(_)
             | Command::SetDownload(_)
             | Command::SetTheme(_)
+            | Command::SetOneWindow(_)
             | Command::SetTextSize(_) => self.apply_setting(ctx, &command),
         }
     }
@@ -462,6 +500,7 @@ impl App {
                 self.settings.text_size = factor.clamp(0.5, 3.0);
                 ctx.set_zoom_factor(self.settings.text_size);
             }
+            Command::SetOneWindow(has_one_window) => self.set_one_window(ctx, *has_one_window),
             _ => {}
         }
         self.save_settings();
@@ -500,8 +539,9 @@ impl App {
         if !inputs.is_empty() {
             // Two series opening at once would race for the window.
             self.jobs.cancel_all();
-            let choice = self.symbol_choice();
-            self.jobs.start("opening dumps", move |progress| open_series(inputs, &choice, progress));
+            let (choice, kept) = (self.symbol_choice(), inputs.clone());
+            let id = self.jobs.start("opening dumps", move |progress| open_series(inputs, &choice, progress));
+            self.opening = Some((id, kept));
         }
     }
 

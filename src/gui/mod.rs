@@ -11,6 +11,9 @@ pub mod command;
 mod ctx;
 mod dialogs;
 mod logic;
+pub mod message_box;
+pub mod renderer;
+mod running_window;
 mod screenshot;
 pub mod selection;
 pub mod session;
@@ -21,10 +24,17 @@ mod theme;
 mod views;
 mod widgets;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::jobs::panic_text;
 
 use app::{App, AppOptions};
 use eframe::egui;
+use renderer::Renderer;
+use running_window::{Start, hand_over_or_listen, name_of_this_user};
 
 /// The window could not be opened; the text report can still be printed.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +43,20 @@ pub enum GuiError {
     NoDisplay(String),
 }
 
-/// Opens the window and runs it until it is closed.
+/// Opens the window and runs it until it is closed, or hands the files to the window that is open already.
 ///
 /// # Errors
-/// When the system has no display, or none that OpenGL can draw on.
-pub fn run(options: AppOptions) -> Result<(), GuiError> {
+/// When the system has no display, or none that the renderer can draw on.
+pub fn run(options: AppOptions, renderer: Renderer) -> Result<(), GuiError> {
     let settings = settings::load(options.settings_path.as_deref());
+    let incoming = if settings.settings.has_one_window && options.screenshot_and_quit.is_none() {
+        match hand_over_or_listen(&name_of_this_user(), &options.inputs) {
+            Start::HandedOver => return Ok(()),
+            Start::Window(incoming) => incoming,
+        }
+    } else {
+        None
+    };
     let viewport = egui::ViewportBuilder::default()
         .with_title("dumptrend")
         .with_app_id("dumptrend")
@@ -46,13 +64,25 @@ pub fn run(options: AppOptions) -> Result<(), GuiError> {
         .with_min_inner_size([640.0, 400.0])
         .with_drag_and_drop(true)
         .with_icon(icon());
-    let native = eframe::NativeOptions { viewport, renderer: eframe::Renderer::Glow, ..Default::default() };
-    eframe::run_native(
-        "dumptrend",
-        native,
-        Box::new(move |creation| Ok(Box::new(App::new(&creation.egui_ctx, options, settings)))),
-    )
-    .map_err(|error| GuiError::NoDisplay(reason(&error.to_string())))
+    let native = renderer.choose(eframe::NativeOptions { viewport, ..Default::default() });
+    let is_open = Arc::new(AtomicBool::new(false));
+    let opened = Arc::clone(&is_open);
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        eframe::run_native(
+            "dumptrend",
+            native,
+            Box::new(move |creation| {
+                opened.store(true, Ordering::Relaxed);
+                Ok(Box::new(App::new(&creation.egui_ctx, options, settings, incoming)))
+            }),
+        )
+    }));
+    match ended {
+        Ok(result) => result.map_err(|error| GuiError::NoDisplay(reason(&error.to_string()))),
+        // A driver that is not what it claims to be can end in a panic of the renderer, before there is a window.
+        Err(panic) if !is_open.load(Ordering::Relaxed) => Err(GuiError::NoDisplay(panic_text(panic.as_ref()))),
+        Err(panic) => resume_unwind(panic),
+    }
 }
 
 /// winit puts its own source file before the reason.

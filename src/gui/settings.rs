@@ -52,6 +52,8 @@ pub struct Settings {
     pub is_download_on: bool,
     /// Which frames are passed over to find the one that leads a stack.
     pub skip_rules: SkipRules,
+    /// Files of another start go to the window that is open. Otherwise each start has a window of its own.
+    pub has_one_window: bool,
     /// What was opened, the newest first; each entry is the files and folders of one series.
     pub recent: Vec<Vec<PathBuf>>,
 }
@@ -70,6 +72,7 @@ impl Default for Settings {
             symbol_path: String::new(),
             is_download_on: false,
             skip_rules: SkipRules::default(),
+            has_one_window: false,
             recent: Vec::new(),
         }
     }

@@ -25,7 +25,7 @@ pub type Window = Harness<'static, Option<App>>;
 pub fn window(options: AppOptions) -> Window {
     let mut harness = Harness::builder().with_size(vec2(1280.0, 720.0)).build_ui_state(
         move |ui, app: &mut Option<App>| {
-            let make = || App::new(ui.ctx(), options.clone(), settings::load(options.settings_path.as_deref()));
+            let make = || App::new(ui.ctx(), options.clone(), settings::load(options.settings_path.as_deref()), None);
             app.get_or_insert_with(make).frame(ui);
         },
         None,

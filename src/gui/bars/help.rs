@@ -2,6 +2,7 @@
 
 use eframe::egui::{Align2, Context, Grid, RichText, Window};
 
+use crate::base::version::VERSION;
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
 use crate::present::words::PROCDUMP_LINE;
@@ -61,7 +62,7 @@ pub fn about_ui(ui_ctx: &Context, ctx: &ViewCtx<'_>, is_open: bool) {
         .resizable(false)
         .anchor(Align2::CENTER_CENTER, [0.0, 0.0])
         .show(ui_ctx, |ui| {
-            ui.heading(format!("dumptrend {}", env!("CARGO_PKG_VERSION")));
+            ui.heading(format!("dumptrend {VERSION}"));
             ui.label("What grew over a series of Windows process memory dumps, and who did it.");
             ui.weak("Licensed under MIT or Apache-2.0. Reads files only; connects to nothing.");
         });

@@ -40,6 +40,11 @@ fn file_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
     item(ui, ctx, "Add dumps to the series…", Command::AskForMoreFiles, is_open);
     item(ui, ctx, "Open the sample series", Command::OpenSample, true);
     ui.menu_button("Recent", |ui| recent_ui(ui, ctx));
+    let mut has_one_window = ctx.settings.has_one_window;
+    let hint = "Files opened in Explorer or named by another start join the series in the open window";
+    if ui.checkbox(&mut has_one_window, "One window for all starts").on_hover_text(hint).clicked() {
+        ctx.send(Command::SetOneWindow(has_one_window));
+    }
     ui.separator();
     item(ui, ctx, "Read the files again", Command::Reload, is_open);
     item(ui, ctx, "Close the series", Command::CloseSeries, is_open);

@@ -18,7 +18,7 @@ pub fn symbol_search(user_folders: Vec<PathBuf>, downloads: Downloads) -> Symbol
         user_folders,
         beside: Vec::new(),
         nt_symbol_path: std::env::var("_NT_SYMBOL_PATH").ok(),
-        cache_folder: cache_folder().map(|folder| folder.join("dumptrend").join("symbols")),
+        cache_folder: own_cache_folder().map(|folder| folder.join("symbols")),
         default_store: default_store(),
     }
 }
@@ -32,6 +32,22 @@ fn cache_folder() -> Option<PathBuf> {
         return folder_of("LOCALAPPDATA");
     }
     folder_of("XDG_CACHE_HOME").or_else(|| folder_of("HOME").map(|home| home.join(".cache")))
+}
+
+/// Everything in it can be deleted at any time.
+fn own_cache_folder() -> Option<PathBuf> {
+    cache_folder().map(|folder| folder.join("dumptrend"))
+}
+
+/// Deletes whatever this user's starts have kept to be quicker the next time. Settings are not there.
+///
+/// # Errors
+/// When something cannot be deleted; the rest is.
+pub fn remove_caches() -> std::io::Result<()> {
+    match own_cache_folder().map(std::fs::remove_dir_all) {
+        Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Where WinDbg keeps what it downloads, `C:\ProgramData\Dbg\sym`; elsewhere `~/sym`, as other tools have it.
