@@ -148,12 +148,18 @@ fn socket_name(name: &str) -> io::Result<Name<'_>> {
     name.to_ns_name::<interprocess::local_socket::GenericNamespaced>()
 }
 
-/// In the folder that only this user can open.
+/// In the folder that only this user can open; a name that is a whole path stands for itself.
 #[cfg(not(windows))]
 fn socket_name(name: &str) -> io::Result<Name<'static>> {
-    let folder = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let Some(folder) = folder else { return Err(io::Error::other("the system names no folder for sockets")) };
-    folder.join(name).to_fs_name::<interprocess::local_socket::GenericFilePath>()
+    let own = PathBuf::from(name);
+    let path = if own.is_absolute() {
+        own
+    } else {
+        let folder = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
+        let Some(folder) = folder else { return Err(io::Error::other("the system names no folder for sockets")) };
+        folder.join(name)
+    };
+    path.to_fs_name::<interprocess::local_socket::GenericFilePath>()
 }
 
 #[cfg(test)]
