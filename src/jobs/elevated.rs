@@ -18,7 +18,7 @@ pub fn run_elevated(lines: &[String]) -> JobOutput {
     };
     for line in lines {
         let words = words(line);
-        let Some((_, arguments)) = words.split_first().filter(|(program, _)| *program == "gflags") else {
+        let Some((_, arguments)) = words.split_first().filter(|(program, _)| **program == "gflags") else {
             return JobOutput::Failed(format!("only gflags is run from here: {line}"));
         };
         match runas::Command::new(&gflags).args(arguments).show(true).status() {
