@@ -390,12 +390,17 @@ impl App {
             if self.is_help_open || self.is_about_open {
                 self.send(Command::ShowHelp(false));
                 self.send(Command::ShowAbout(false));
-            } else if !self.jobs.is_idle() {
+            } else if self.has_work_to_cancel() {
                 self.send(Command::CancelAll);
             } else if self.session.interval.is_some() {
                 self.send(Command::SetInterval(None));
             }
         }
+    }
+
+    /// Judging follows each choice by itself: Escape means the choice, not that.
+    fn has_work_to_cancel(&self) -> bool {
+        self.jobs.views().iter().any(|job| job.title != JUDGING)
     }
 
     fn apply(&mut self, ctx: &egui::Context, command: Command) {
