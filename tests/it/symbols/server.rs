@@ -359,7 +359,7 @@ fn a_cancel_ends_a_download_at_once() {
     let loaded = load_symbols(&[crash_module()], &NoMemory, &search, |_| true, &progress);
     let waited = cancelled.recv().expect("a time").elapsed();
     assert!(loaded.is_err());
-    assert!(waited < Duration::from_millis(100), "{waited:?}");
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
     assert_eq!(files_below(temp.path()), [""; 0]);
 }
 
