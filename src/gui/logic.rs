@@ -28,6 +28,9 @@ use super::tab::Tab;
 use super::{settings, theme};
 
 const JUDGING: &str = "judging the series";
+const NAMING: [&str; 2] = [READING_SYMBOLS, DOWNLOADING_SYMBOLS];
+const READING_SYMBOLS: &str = "reading symbols";
+const DOWNLOADING_SYMBOLS: &str = "downloading symbols";
 /// How long the bars of running jobs may be out of date.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -116,7 +119,7 @@ impl App {
                     });
                     if is_shown && has_servers {
                         let choice = self.symbol_choice();
-                        self.start_naming("downloading symbols", move |analysis, progress| {
+                        self.start_naming(DOWNLOADING_SYMBOLS, move |analysis, progress| {
                             download_symbols(analysis, &choice, progress)
                         });
                     }
@@ -133,6 +136,9 @@ impl App {
                 Finished::Done(JobOutput::Failed(text)) => self.tell(text, true),
                 // Outdated, or cancelled with the rest: the next choice of dumps is judged again.
                 Finished::Cancelled if title == JUDGING => {}
+                // A newer choice of symbols took its place; the user cancelled nothing.
+                Finished::Cancelled
+                    if NAMING.contains(&&*title) && self.naming_job.is_some_and(|newest| newest != id) => {}
                 Finished::Cancelled => self.tell(format!("{title}: cancelled"), false),
                 Finished::Panicked(text) => {
                     self.tell(format!("{title}: dumptrend made a mistake, please report it: {text}"), true);
@@ -267,7 +273,7 @@ impl App {
 
     fn read_symbols(&mut self) {
         let choice = self.symbol_choice();
-        self.start_naming("reading symbols", move |analysis, progress| name_series(analysis, &choice, progress));
+        self.start_naming(READING_SYMBOLS, move |analysis, progress| name_series(analysis, &choice, progress));
     }
 
     /// The user asks: servers may have by now what they had not.
