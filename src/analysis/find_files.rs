@@ -1,11 +1,13 @@
 //! Which files are meant by what was named: dumps and logs, by themselves or as all those in a folder.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::base::printable::printable_path;
 use crate::input::umdh;
 
+use super::capsule::is_capsule;
 use super::{Failure, Note};
 
 /// The extensions of dump files, in lower case.
@@ -19,6 +21,8 @@ pub const LOG_EXTENSIONS: [&str; 2] = ["log", "txt"];
 pub(super) struct FoundFiles {
     pub dumps: Vec<PathBuf>,
     pub logs: Vec<PathBuf>,
+    /// Those that were named; in a folder a capsule lies beside the dumps that it was made of.
+    pub capsules: Vec<PathBuf>,
     pub failures: Vec<Failure>,
     pub notes: Vec<Note>,
 }
@@ -37,6 +41,8 @@ pub(super) fn find_files(inputs: &[PathBuf]) -> FoundFiles {
                 found.notes.push(Note { text, dumps: Vec::new() });
             } else if umdh::is_log_file(&file) {
                 found.logs.push(file);
+            } else if is_capsule_file(&file) {
+                found.capsules.push(file);
             } else {
                 found.dumps.push(file);
             }
@@ -75,6 +81,18 @@ fn files_in_folder(folder: &Path, failures: &mut Vec<Failure>) -> Vec<PathBuf> {
         failures.push(Failure { path: folder.to_owned(), text });
     }
     files
+}
+
+/// Known by its first bytes; a file that cannot be read is none.
+fn is_capsule_file(path: &Path) -> bool {
+    const HEAD_BYTES: u64 = 4 << 10;
+    // Opening a pipe would wait for somebody to write to it.
+    if !path.is_file() {
+        return false;
+    }
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
+    read.is_ok() && is_capsule(&head)
 }
 
 /// A text in a folder that is no log is none of our business.

@@ -3,6 +3,7 @@
 //! **Invariant:** an [`Analysis`] never changes; a later stage or another set of files makes a new one.
 
 pub mod advice;
+pub mod capsule;
 pub mod diagnosis;
 mod find_files;
 pub mod fuzz;
@@ -15,10 +16,15 @@ pub mod snapshot;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::base::addr::Va;
+use crate::base::file_name;
 use crate::base::ids::{DumpIdx, LogIdx};
 use crate::base::problems::Problem;
 use crate::input::symbols::SymbolTable;
 use crate::process::heap::DecodedHeap;
+use capsule::CapsuleSource;
 use diagnosis::Finding;
 use series::group::ProcessGroup;
 use series::heaps::SeriesHeaps;
@@ -31,7 +37,7 @@ use series::umdh_names::UmdhNames;
 use snapshot::Snapshot;
 
 /// Everything known about the files that were opened.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Analysis {
     /// All dumps that could be read, in time order.
     pub snapshots: Vec<Arc<Snapshot>>,
@@ -49,6 +55,7 @@ pub struct Analysis {
     pub symbols: Option<Vec<Arc<SymbolTable>>>,
     /// What each group's whole series shows, in the order of the groups; `None` before it was judged. Another interval is
     /// judged when it is chosen: [`diagnosis::diagnose`].
+    #[serde(skip)]
     pub findings: Option<Vec<Arc<Vec<Finding>>>>,
     /// All UMDH logs, in time order.
     pub logs: Vec<Arc<Log>>,
@@ -60,18 +67,22 @@ pub struct Analysis {
     pub failures: Vec<Failure>,
     /// What the reader of the series should know: mixed processes, equal times, copies.
     pub notes: Vec<Note>,
+    /// Set for what a case capsule held: nothing of it can be decoded further.
+    #[serde(skip)]
+    pub capsule: Option<CapsuleSource>,
 }
 
 /// A file that could not be analysed.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Failure {
+    #[serde(serialize_with = "file_name::serialize")]
     pub path: PathBuf,
     /// What is wrong, where, and what to do; ends with the path.
     pub text: String,
 }
 
 /// A remark about the series as a whole.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Note {
     pub text: String,
     /// The dumps that it is about.
@@ -131,6 +142,23 @@ impl Analysis {
             last.map(|snapshot| Arc::new(series::traces::symbols_of(snapshot))).unwrap_or_default()
         };
         known.map_or_else(exports, Arc::clone)
+    }
+
+    /// Every address of a group that is shown by its name: in stacks of traces, threads and logs, where threads began, and
+    /// where exceptions were.
+    pub fn shown_addresses(&self, group: &ProcessGroup) -> impl Iterator<Item = Va> {
+        let position = self.groups.iter().position(|other| other == group);
+        let snapshots = group.dumps.iter().filter_map(|dump| self.snapshot(*dump));
+        let of_dumps = snapshots.flat_map(|snapshot| {
+            let starts = snapshot.threads.iter().filter_map(|thread| thread.start_address);
+            starts.chain(snapshot.dump.exception.as_ref().map(|exception| exception.address))
+        });
+        let of_traces = self.traces_of(group).into_iter().flat_map(|traces| traces.stacks.addresses()).copied();
+        let of_threads = self.thread_stacks_of(group).into_iter().flat_map(|stacks| stacks.addresses());
+        let series = self.umdh.iter().flatten().zip(&self.log_groups);
+        let of_group = series.filter(move |(_, logs)| logs.dumps.is_some() && logs.dumps == position);
+        let of_logs = of_group.flat_map(|(series, _)| series.all_frames()).filter_map(|frame| frame.address);
+        of_dumps.chain(of_traces).chain(of_threads).chain(of_logs)
     }
 
     /// What is wrong with a dump, and with the heaps in it as far as they are decoded.

@@ -16,8 +16,9 @@ use crate::input::symbols::SymbolTable;
 pub use crate::input::symbols::environment::{remove_caches, symbol_search};
 pub use crate::input::symbols::search::{Downloads, SymbolSearch};
 
+use super::capsule::{CapsuleError, read_capsule};
 pub use super::find_files::{DUMP_EXTENSIONS, LOG_EXTENSIONS};
-use super::find_files::{find_files, natural_key};
+use super::find_files::{FoundFiles, find_files, natural_key};
 use super::names::{NamedStacks, name_series, named_stacks};
 pub use super::run_logs::read_logs;
 use super::run_logs::{log_notes, open_logs};
@@ -25,7 +26,7 @@ use super::series::group::{ProcessGroup, group_by_process};
 use super::series::heaps;
 use super::series::outstanding::join_outstanding;
 use super::series::thread_stacks::unwind_series;
-use super::series::traces::{decode_series, symbols_for};
+use super::series::traces::{decode_series, symbols_for, symbols_source};
 
 use super::diagnosis;
 use super::series::umdh_group::group_logs;
@@ -48,6 +49,9 @@ pub fn run(inputs: &[PathBuf], progress: &Progress) -> Result<Analysis, Cancelle
 pub fn run_with_symbols(inputs: &[PathBuf], search: &SymbolSearch, progress: &Progress) -> Result<Analysis, Cancelled> {
     progress.start("finding dumps", 0);
     let mut found = find_files(inputs);
+    if let Some(opened) = open_capsule(&mut found, progress)? {
+        return Ok(opened);
+    }
     progress.start("opening dumps", found.dumps.len() as u64);
     let opened: Vec<Result<Snapshot, Failure>> =
         found.dumps.par_iter().map(|path| open_one(path, search, progress)).collect::<Result<_, Cancelled>>()?;
@@ -81,6 +85,7 @@ pub fn run_with_symbols(inputs: &[PathBuf], search: &SymbolSearch, progress: &Pr
         findings: None,
         failures: found.failures,
         notes,
+        capsule: None,
     };
     progress.check()?;
     let remarks = remarks(&analysis);
@@ -88,11 +93,40 @@ pub fn run_with_symbols(inputs: &[PathBuf], search: &SymbolSearch, progress: &Pr
     Ok(Analysis { notes: remarks.into_iter().chain(analysis.notes.iter().cloned()).collect(), ..analysis })
 }
 
+/// A capsule is a whole series: it opens alone, and what it holds does not join other files.
+fn open_capsule(found: &mut FoundFiles, progress: &Progress) -> Result<Option<Analysis>, Cancelled> {
+    let has_others = !found.dumps.is_empty() || !found.logs.is_empty();
+    let mut capsules = std::mem::take(&mut found.capsules).into_iter();
+    let opened = if has_others { None } else { capsules.next() };
+    for path in capsules {
+        let text =
+            format!("is a case capsule, which opens alone; open it without other files: {}", printable_path(&path));
+        found.failures.push(Failure { path, text });
+    }
+    let Some(path) = opened else { return Ok(None) };
+    let read = std::fs::read(&path).map_err(CapsuleError::from);
+    match read.and_then(|bytes| read_capsule(path.clone(), &bytes, progress)) {
+        Ok(mut analysis) => {
+            analysis.failures.append(&mut found.failures);
+            Ok(Some(analysis))
+        }
+        Err(CapsuleError::Cancelled(cancelled)) => Err(cancelled),
+        Err(error) => {
+            let text = format!("{error}: {}", printable_path(&path));
+            found.failures.push(Failure { path, text });
+            Ok(None)
+        }
+    }
+}
+
 /// Decodes the trace stores of all dumps: the second stage, which reads all of their memory.
 ///
 /// # Errors
 /// Only when cancelled.
 pub fn decode_traces(analysis: &Analysis, progress: &Progress) -> Result<Analysis, Cancelled> {
+    if analysis.capsule.is_some() {
+        return Ok(analysis.clone());
+    }
     progress.start("decoding stack traces", analysis.snapshots.len() as u64);
     let mut traces = Vec::with_capacity(analysis.groups.len());
     for group in &analysis.groups {
@@ -106,6 +140,9 @@ pub fn decode_traces(analysis: &Analysis, progress: &Progress) -> Result<Analysi
 /// # Errors
 /// Only when cancelled.
 pub fn decode_heaps(analysis: &Analysis, progress: &Progress) -> Result<Analysis, Cancelled> {
+    if analysis.capsule.is_some() {
+        return Ok(analysis.clone());
+    }
     progress.start("decoding heaps", analysis.snapshots.len() as u64);
     let mut heaps = Vec::with_capacity(analysis.groups.len());
     for group in &analysis.groups {
@@ -120,6 +157,9 @@ pub fn decode_heaps(analysis: &Analysis, progress: &Progress) -> Result<Analysis
 /// # Errors
 /// Only when cancelled.
 pub fn join_blocks_and_stacks(analysis: &Analysis, progress: &Progress) -> Result<Analysis, Cancelled> {
+    if analysis.capsule.is_some() {
+        return Ok(analysis.clone());
+    }
     progress.start("looking up the stacks of blocks", 0);
     let mut outstanding = Vec::with_capacity(analysis.groups.len());
     for group in &analysis.groups {
@@ -137,6 +177,9 @@ pub fn join_blocks_and_stacks(analysis: &Analysis, progress: &Progress) -> Resul
 /// # Errors
 /// Only when cancelled.
 pub fn unwind_threads(analysis: &Analysis, progress: &Progress) -> Result<Analysis, Cancelled> {
+    if analysis.capsule.is_some() {
+        return Ok(analysis.clone());
+    }
     progress.start("unwinding stacks", analysis.snapshots.len() as u64);
     let mut stacks = Vec::with_capacity(analysis.groups.len());
     for group in &analysis.groups {
@@ -160,13 +203,15 @@ pub fn load_symbols(analysis: &Analysis, search: &SymbolSearch, progress: &Progr
     let mut stacks = Vec::with_capacity(analysis.groups.len());
     for group in &analysis.groups {
         let snapshots = snapshots_of(analysis, group);
-        let of_traces = analysis.traces_of(group).map(|traces| traces.stacks.addresses());
         let unwound = analysis.thread_stacks_of(group);
-        let starts = snapshots.iter().flat_map(|snapshot| &snapshot.threads).filter_map(|thread| thread.start_address);
-        let of_logs = log_addresses(analysis, group);
-        let others = of_traces.into_iter().flatten().copied().chain(starts).chain(of_logs).collect();
+        let addresses: Vec<Va> = analysis.shown_addresses(group).collect();
+        if analysis.capsule.is_some() {
+            symbols.push(Arc::new(name_capsule(analysis, group, &snapshots, addresses, search, progress)?));
+            stacks.extend(unwound.cloned());
+            continue;
+        }
         let search = with_dump_folders(search, &snapshots);
-        let named = name_series(&snapshots, unwound.map(Arc::as_ref), others, &search, progress)?;
+        let named = name_series(&snapshots, unwound.map(Arc::as_ref), addresses, &search, progress)?;
         symbols.push(Arc::new(named.symbols));
         stacks.extend(named.stacks.map(Arc::new).or_else(|| unwound.cloned()));
     }
@@ -174,12 +219,18 @@ pub fn load_symbols(analysis: &Analysis, search: &SymbolSearch, progress: &Progr
     Ok(Analysis { symbols: Some(symbols), thread_stacks, ..analysis.clone() })
 }
 
-/// The addresses in the logs of a process.
-fn log_addresses(analysis: &Analysis, group: &ProcessGroup) -> Vec<Va> {
-    let position = analysis.groups.iter().position(|other| other == group);
-    let series = analysis.umdh.iter().flatten().zip(&analysis.log_groups);
-    let of_group = series.filter(|(_, logs)| logs.dumps.is_some() && logs.dumps == position);
-    of_group.flat_map(|(series, _)| series.all_frames()).filter_map(|frame| frame.address).collect()
+/// A capsule has the names that its maker had; PDBs on this machine may tell more.
+fn name_capsule(
+    analysis: &Analysis,
+    group: &ProcessGroup,
+    snapshots: &[Arc<Snapshot>],
+    addresses: Vec<Va>,
+    search: &SymbolSearch,
+    progress: &Progress,
+) -> Result<SymbolTable, Cancelled> {
+    let kept = SymbolTable::clone(&analysis.symbols_of(group));
+    let Some(source) = symbols_source(snapshots) else { return Ok(kept) };
+    Ok(symbols_for(source, addresses, search, progress)?.joined_with(kept))
 }
 
 /// Judges the whole series of each group: the last stage, and quick. What earlier stages have not decoded makes a finding

@@ -2,22 +2,23 @@
 //!
 //! Each space has its own type, so that an offset cannot be used as an address by mistake.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A virtual address of the dumped process.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Va(pub u64);
 
 /// An offset from the base of an image.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct Rva(pub u32);
 
 /// An offset from the start of a file.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct FileOffset(pub u64);
 
 /// How wide a pointer of the described structure is. A WOW64 process has both kinds at once.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum PointerWidth {
     Bits32,
     Bits64,
@@ -98,10 +99,25 @@ impl fmt::Display for FileOffset {
 /// Addresses from `start` up to, not including, `end`.
 ///
 /// **Invariant:** `start <= end`; the constructors see to it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(into = "(Va, Va)", try_from = "(Va, Va)")]
 pub struct VaRange {
     pub start: Va,
     pub end: Va,
+}
+
+impl From<VaRange> for (Va, Va) {
+    fn from(range: VaRange) -> Self {
+        (range.start, range.end)
+    }
+}
+
+impl TryFrom<(Va, Va)> for VaRange {
+    type Error = &'static str;
+
+    fn try_from((start, end): (Va, Va)) -> Result<Self, Self::Error> {
+        Self::new(start, end).ok_or("a range of addresses ends before it begins")
+    }
 }
 
 impl VaRange {

@@ -4,11 +4,14 @@
 
 pub mod addr;
 pub mod bytes;
+pub mod file_name;
 pub mod ids;
 pub mod memory;
+pub mod pairs;
 pub mod printable;
 pub mod problems;
 pub mod progress;
 pub mod time;
 pub mod units;
 pub mod version;
+pub mod word;

@@ -11,7 +11,8 @@ pub fn printable(text: &str) -> String {
     text.chars().take(MAX_TEXT_CHARS).map(|c| if is_unsafe(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-fn is_unsafe(c: char) -> bool {
+/// Whether a character could break a line, a terminal or the reading direction.
+pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }

@@ -1,7 +1,9 @@
 //! What was wrong with the input, where, and why. Damage is normal: decoders return what they got plus these.
 
+use serde::{Deserialize, Serialize};
+
 /// One partial failure.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Problem {
     /// The place: a stream, an address, a module.
     pub place: String,
@@ -11,7 +13,7 @@ pub struct Problem {
 }
 
 /// Whether the input is damaged, or only says less than one could wish.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum ProblemKind {
     /// Something is not there that a fuller dump would have. Nothing is broken.
     Missing,
@@ -30,7 +32,7 @@ impl ProblemKind {
 }
 
 /// The problems of one input, in the order found, at most [`Problems::LIMIT`] of them.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Problems {
     list: Vec<Problem>,
     left_out_count: u64,

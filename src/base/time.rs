@@ -1,12 +1,13 @@
 //! Points in time: of dumps, which are always UTC, and of logs, which have the clock of a machine without its zone.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// 100 ns intervals between 1601-01-01 (FILETIME's epoch) and 1970-01-01 (Unix's).
 const UNIX_EPOCH_AS_FILETIME: i128 = 116_444_736_000_000_000;
 
 /// A point in time: nanoseconds since 1970-01-01 UTC.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct UtcTime {
     pub unix_ns: i128,
 }
@@ -57,7 +58,7 @@ impl UtcTime {
 }
 
 /// A point in time on the clock of a machine whose zone is not told: nanoseconds since 1970-01-01 00:00 on that clock.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct LocalTime {
     pub unix_ns: i128,
 }

@@ -26,6 +26,8 @@ pub struct Arguments {
 pub enum Command {
     /// Analyse dumps and UMDH logs as one series and print a report.
     Report(ReportArguments),
+    /// Save everything that was analysed as one small file, without the process's memory: it opens again as the same session.
+    Capsule(CapsuleArguments),
     /// List memory of a dump as pointers with their symbols, as WinDbg's dps does.
     Dps(DpsArguments),
     /// List the stacks of all threads of a dump, as WinDbg's ~*k does.
@@ -38,7 +40,8 @@ pub enum Command {
 
 #[derive(Args, Debug)]
 pub struct ReportArguments {
-    /// Dumps and UMDH logs, together or alone, and folders that hold them (.dmp, .mdmp, .hdmp; .log, .txt).
+    /// Dumps and UMDH logs, together or alone, and folders that hold them (.dmp, .mdmp, .hdmp; .log, .txt); or one case
+    /// capsule.
     pub inputs: Vec<PathBuf>,
     /// Analyse the built-in sample series.
     #[arg(long, conflicts_with = "inputs")]
@@ -110,6 +113,18 @@ impl From<Table> for CsvTable {
             Table::Umdh => Self::Umdh,
         }
     }
+}
+
+#[derive(Args, Debug)]
+pub struct CapsuleArguments {
+    /// Dumps and UMDH logs, together or alone, and folders that hold them.
+    #[arg(required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// The file to write, by custom with the extension .dumptrend. It is JSON under gzip: gunzip shows what is in it.
+    #[arg(short, long, value_name = "PATH")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub symbols: SymbolArguments,
 }
 
 #[derive(Args, Debug)]

@@ -1,7 +1,9 @@
 //! Why the console program could not do its work.
 
 use std::io;
+use std::path::Path;
 
+use crate::analysis::capsule::CapsuleError;
 use crate::base::progress::Cancelled;
 use crate::report::file::WriteError;
 use crate::report::umdh::UmdhError;
@@ -33,6 +35,15 @@ impl CliError {
             UmdhError::Cancelled(cancelled) => Self::Cancelled(cancelled),
             UmdhError::Write(source) => unwritten(source),
             UmdhError::NoStore { .. } => Self::Umdh(error),
+        }
+    }
+
+    /// What stopped a case capsule.
+    pub fn of_capsule(error: CapsuleError, path: &Path) -> Self {
+        match error {
+            CapsuleError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            CapsuleError::Io(source) => WriteError::new(path, source).into(),
+            other => WriteError::new(path, io::Error::other(other)).into(),
         }
     }
 }

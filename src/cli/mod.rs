@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::analysis::capsule::write_capsule;
 use crate::analysis::diagnosis::pattern::PatternId;
 use crate::analysis::run::{
     Downloads, SymbolSearch, decode_heaps, decode_traces, diagnose, join_blocks_and_stacks, load_symbols,
@@ -35,8 +36,8 @@ use crate::report::umdh::{Written, write_umdh};
 use crate::sample::{SampleOptions, write_sample};
 
 use args::{
-    Arguments, Command, DpsArguments, Format, ReportArguments, SampleArguments, StacksArguments, SymbolArguments,
-    UmdhArguments,
+    Arguments, CapsuleArguments, Command, DpsArguments, Format, ReportArguments, SampleArguments, StacksArguments,
+    SymbolArguments, UmdhArguments,
 };
 use error::CliError;
 
@@ -84,6 +85,7 @@ pub fn run() -> ExitCode {
     }
     let outcome = match arguments.command {
         Command::Report(report) => run_report(&report, &progress),
+        Command::Capsule(capsule) => run_capsule(&capsule, &progress),
         Command::Dps(dps) => run_dps(&dps, &progress),
         Command::Stacks(stacks) => run_stacks(&stacks, &progress),
         Command::Umdh(umdh) => run_umdh(&umdh, &progress),
@@ -215,7 +217,8 @@ fn would_overwrite(analysis: &Analysis, output: Option<&Path>) -> bool {
     let is_output = |path: &Path| path.canonicalize().is_ok_and(|path| path == output);
     let dumps = analysis.snapshots.iter().map(|snapshot| ("a dump", &snapshot.dump.path));
     let logs = analysis.logs.iter().map(|log| ("a UMDH log", &log.file.path));
-    let Some((what, path)) = dumps.chain(logs).find(|(_, path)| is_output(path)) else { return false };
+    let capsule = analysis.capsule.iter().map(|capsule| ("the case capsule", &capsule.path));
+    let Some((what, path)) = dumps.chain(logs).chain(capsule).find(|(_, path)| is_output(path)) else { return false };
     eprintln!("dumptrend: the output would replace {what}, name another file: {}", printable_path(path));
     true
 }
@@ -260,10 +263,28 @@ fn analyse(inputs: &[PathBuf], symbols: &SymbolArguments, progress: &Progress) -
     diagnose(&named, progress)
 }
 
+fn run_capsule(arguments: &CapsuleArguments, progress: &Progress) -> Result<Outcome, CliError> {
+    let analysis = with_progress_line(progress, || analyse(&arguments.inputs, &arguments.symbols, progress))?;
+    print_failures(&analysis.failures);
+    if analysis.is_empty() {
+        return Ok(Outcome::NothingAnalysed);
+    }
+    let path = &arguments.output;
+    if would_overwrite(&analysis, Some(path)) {
+        return Ok(Outcome::WrongUse);
+    }
+    with_progress_line(progress, || write_whole_with(path, |out| write_capsule(&analysis, progress, out)))
+        .map_err(|error| CliError::of_capsule(error, path))?;
+    Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
+}
+
 fn run_dps(arguments: &DpsArguments, progress: &Progress) -> Result<Outcome, CliError> {
     let search = symbols_of(&arguments.symbols);
     let analysis = open_series(std::slice::from_ref(&arguments.dump), &search, progress)?;
     print_failures(&analysis.failures);
+    if is_only_in_capsule(&analysis, "memory is") {
+        return Ok(Outcome::NothingAnalysed);
+    }
     let Some(snapshot) = analysis.snapshots.first() else {
         if let Some(log) = analysis.logs.first() {
             let log = printable_path(&log.file.path);
@@ -307,12 +328,24 @@ fn run_stacks(arguments: &StacksArguments, progress: &Progress) -> Result<Outcom
     Ok(if analysis.has_damage() { Outcome::Damaged } else { Outcome::Done })
 }
 
+/// Says so where a listing of memory is asked of a capsule.
+fn is_only_in_capsule(analysis: &Analysis, what: &str) -> bool {
+    if let Some(capsule) = &analysis.capsule {
+        let path = printable_path(&capsule.path);
+        eprintln!("dumptrend: {what} of a dump, and a case capsule holds no memory; name the dump: {path}");
+    }
+    analysis.capsule.is_some()
+}
+
 /// Opens what must be one dump; where it is none or several, says so and gives the outcome.
 fn open_one(path: &Path, what: &str, progress: &Progress) -> Result<Result<Analysis, Outcome>, CliError> {
     let input = [path.to_owned()];
     let search = symbol_search(Vec::new(), Downloads::NotYet);
     let analysis = with_progress_line(progress, || open_series(&input, &search, progress))?;
     print_failures(&analysis.failures);
+    if is_only_in_capsule(&analysis, what) {
+        return Ok(Err(Outcome::NothingAnalysed));
+    }
     if let (Some(log), true) = (analysis.logs.first(), analysis.snapshots.is_empty()) {
         let log = printable_path(&log.file.path);
         eprintln!("dumptrend: {what} of a dump, and this is a UMDH log, which the report shows; name a dump: {log}");

@@ -60,6 +60,8 @@ pub struct App {
     pub(super) message: Option<Message>,
     /// What is judged now, or was last: the generation and the dumps.
     pub(super) judging: Option<((u64, Vec<DumpIdx>), JobId)>,
+    /// A case capsule is to be made as soon as nothing runs.
+    pub(super) is_capsule_wanted: bool,
     pub(super) is_help_open: bool,
     pub(super) is_about_open: bool,
 }
@@ -93,6 +95,7 @@ impl App {
             messages: Vec::new(),
             message: None,
             judging: None,
+            is_capsule_wanted: false,
             is_help_open: false,
             is_about_open: false,
             options,

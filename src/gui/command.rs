@@ -66,6 +66,8 @@ pub enum Command {
     RunElevated(Vec<String>),
     /// Make the HTML report and ask where to save it.
     SaveReport,
+    /// Make a case capsule and ask where to save it.
+    SaveCapsule,
     SaveScreenshot,
     CopyScreenshot,
     CancelJob(JobId),

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use eframe::egui;
 
+use crate::analysis::capsule::EXTENSION as CAPSULE_EXTENSION;
 use crate::analysis::run::{DUMP_EXTENSIONS, LOG_EXTENSIONS};
 
 use super::command::Command;
@@ -80,7 +81,7 @@ impl Dialogs {
 }
 
 fn files_dialog(title: &str) -> rfd::FileDialog {
-    let of_series: Vec<&str> = DUMP_EXTENSIONS.into_iter().chain(LOG_EXTENSIONS).collect();
+    let of_series: Vec<&str> = DUMP_EXTENSIONS.into_iter().chain(LOG_EXTENSIONS).chain([CAPSULE_EXTENSION]).collect();
     // Some dialogs tell letters' cases apart.
     let both_cases = |extensions: &[&str]| -> Vec<String> {
         let upper = extensions.iter().map(|extension| extension.to_uppercase());
@@ -88,8 +89,9 @@ fn files_dialog(title: &str) -> rfd::FileDialog {
     };
     rfd::FileDialog::new()
         .set_title(title)
-        .add_filter("process dumps and UMDH logs", &both_cases(&of_series))
+        .add_filter("dumps, UMDH logs, case capsules", &both_cases(&of_series))
         .add_filter("process dumps", &both_cases(&DUMP_EXTENSIONS))
+        .add_filter("case capsules", &both_cases(&[CAPSULE_EXTENSION]))
         .add_filter("all files", &["*"])
 }
 

@@ -13,7 +13,7 @@ use crate::base::progress::{Cancelled, Progress};
 use crate::jobs::Finished;
 use crate::jobs::open_series::{
     JobOutput, SymbolChoice, decode_series, decode_series_heaps, download_symbols, join_series, judge_series,
-    make_report, name_series, open_sample, open_series, read_series_logs, save_file, unwind_series,
+    make_capsule, make_report, name_series, open_sample, open_series, read_series_logs, save_file, unwind_series,
 };
 use crate::present::log::{Gravity, LogEntry};
 
@@ -35,9 +35,10 @@ const DOWNLOADING_SYMBOLS: &str = "downloading symbols";
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Shortcuts that menus show; those that need more than a command are in [`App::take_shortcuts`].
-pub const SHORTCUTS: [(KeyboardShortcut, Command); 10] = [
+pub const SHORTCUTS: [(KeyboardShortcut, Command); 11] = [
     (KeyboardShortcut::new(Modifiers::CTRL.plus(Modifiers::SHIFT), Key::O), Command::AskForFolder),
     (KeyboardShortcut::new(Modifiers::CTRL, Key::O), Command::AskForFiles),
+    (KeyboardShortcut::new(Modifiers::CTRL.plus(Modifiers::SHIFT), Key::S), Command::SaveCapsule),
     (KeyboardShortcut::new(Modifiers::CTRL, Key::S), Command::SaveReport),
     (KeyboardShortcut::new(Modifiers::NONE, Key::F5), Command::Reload),
     (KeyboardShortcut::new(Modifiers::ALT, Key::ArrowLeft), Command::Back),
@@ -64,6 +65,7 @@ impl App {
             self.apply(ctx, command);
         }
         self.judge_when_due();
+        self.make_capsule_when_due();
         if !self.jobs.is_idle() {
             ctx.request_repaint_after(PROGRESS_INTERVAL);
         }
@@ -124,8 +126,8 @@ impl App {
                         });
                     }
                 }
-                Finished::Done(JobOutput::ReportMade(html)) => {
-                    self.dialogs.ask_where_to_save(ctx, "dumptrend-report.html", html.into_bytes());
+                Finished::Done(JobOutput::Made { file_name, bytes }) => {
+                    self.dialogs.ask_where_to_save(ctx, &file_name, bytes);
                 }
                 Finished::Done(JobOutput::Saved(path)) => {
                     self.tell(format!("saved {}", path.display()), false);
@@ -167,6 +169,7 @@ impl App {
         let kept = (inputs == self.session.inputs).then(|| Kept::of(&self.session));
         self.settings.remember(&inputs);
         self.save_settings();
+        self.is_capsule_wanted = false;
         self.session.inputs = inputs;
         self.session.analysis = Arc::new(analysis);
         self.session.generation += 1;
@@ -187,18 +190,7 @@ impl App {
         let tab = if has_dumps { self.history.place().tab } else { Tab::Umdh };
         let place = Place { tab, item: self.session.selected };
         self.history = History::starting_at(place);
-        if self.session.analysis.snapshots.iter().any(|snapshot| !snapshot.trace_stores.is_empty()) {
-            let analysis = Arc::clone(&self.session.analysis);
-            self.jobs.start("decoding stack traces", move |progress| decode_series(&analysis, progress));
-        } else {
-            self.read_logs();
-        }
-        if self.session.analysis.snapshots.iter().any(|snapshot| !snapshot.heaps.is_empty()) {
-            let analysis = Arc::clone(&self.session.analysis);
-            self.jobs.start("decoding heaps", move |progress| decode_series_heaps(&analysis, progress));
-        }
-        let analysis = Arc::clone(&self.session.analysis);
-        self.jobs.start("unwinding stacks", move |progress| unwind_series(&analysis, progress));
+        self.start_stages();
         match first_failure {
             Some(text) => self.message = Some(Message { text: with_more(text, failed_count), is_error: true }),
             None => {
@@ -213,6 +205,27 @@ impl App {
                 self.tell(format!("{text} opened"), false);
             }
         }
+    }
+
+    /// What is decoded in the background once a series is shown.
+    fn start_stages(&mut self) {
+        if self.session.analysis.capsule.is_some() {
+            // All is decoded; only PDBs on this machine may still tell more.
+            self.read_symbols();
+            return;
+        }
+        if self.session.analysis.snapshots.iter().any(|snapshot| !snapshot.trace_stores.is_empty()) {
+            let analysis = Arc::clone(&self.session.analysis);
+            self.jobs.start("decoding stack traces", move |progress| decode_series(&analysis, progress));
+        } else {
+            self.read_logs();
+        }
+        if self.session.analysis.snapshots.iter().any(|snapshot| !snapshot.heaps.is_empty()) {
+            let analysis = Arc::clone(&self.session.analysis);
+            self.jobs.start("decoding heaps", move |progress| decode_series_heaps(&analysis, progress));
+        }
+        let analysis = Arc::clone(&self.session.analysis);
+        self.jobs.start("unwinding stacks", move |progress| unwind_series(&analysis, progress));
     }
 
     /// Logs are read when the stacks of the dumps, which stand beside theirs, are known.
@@ -467,6 +480,12 @@ impl App {
                 self.dialogs.ask_where_to_save(ctx, &file_name, text.into_bytes());
             }
             Command::SaveReport => self.make_report(),
+            Command::SaveCapsule => {
+                self.is_capsule_wanted = !self.session.is_empty();
+                if self.is_capsule_wanted && !self.jobs.is_idle() {
+                    self.tell("the case capsule is made as soon as all is decoded".to_owned(), false);
+                }
+            }
             Command::SaveScreenshot => self.screenshots.take(ctx, Target::File),
             Command::CopyScreenshot => self.screenshots.take(ctx, Target::Clipboard),
             Command::CancelJob(id) => self.jobs.cancel(id),
@@ -541,6 +560,15 @@ impl App {
         if !self.session.is_empty() {
             let (analysis, baseline) = (Arc::clone(&self.session.analysis), self.session.baseline);
             self.jobs.start("making the report", move |progress| make_report(&analysis, baseline, progress));
+        }
+    }
+
+    /// A capsule holds what is decoded, and nothing can be decoded out of it later: it waits for all that still runs.
+    fn make_capsule_when_due(&mut self) {
+        if self.is_capsule_wanted && self.jobs.is_idle() {
+            self.is_capsule_wanted = false;
+            let analysis = Arc::clone(&self.session.analysis);
+            self.jobs.start("making the case capsule", move |progress| make_capsule(&analysis, progress));
         }
     }
 

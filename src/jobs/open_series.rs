@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::analysis::Analysis;
+use crate::analysis::capsule::{CapsuleError, EXTENSION, write_capsule};
 use crate::analysis::diagnosis::{Finding, diagnose};
 use crate::analysis::run::{
     Downloads, SymbolSearch, decode_heaps, decode_traces, join_blocks_and_stacks, load_symbols, read_logs,
@@ -39,8 +40,11 @@ pub enum JobOutput {
         dumps: Vec<DumpIdx>,
         findings: Vec<Finding>,
     },
-    /// The HTML report, to be saved.
-    ReportMade(String),
+    /// A file that was made, to be saved where the user says.
+    Made {
+        file_name: String,
+        bytes: Vec<u8>,
+    },
     /// A file was written.
     Saved(PathBuf),
     /// Commands were run as administrator.
@@ -123,7 +127,29 @@ pub fn make_report(
     progress: &Progress,
 ) -> Result<JobOutput, Cancelled> {
     progress.check()?;
-    Ok(JobOutput::ReportMade(html_report(analysis, baseline)))
+    let bytes = html_report(analysis, baseline).into_bytes();
+    Ok(JobOutput::Made { file_name: "dumptrend-report.html".to_owned(), bytes })
+}
+
+/// Makes the case capsule of what is decoded.
+///
+/// # Errors
+/// Only when cancelled.
+pub fn make_capsule(analysis: &Analysis, progress: &Progress) -> Result<JobOutput, Cancelled> {
+    let mut bytes = Vec::new();
+    match write_capsule(analysis, progress, &mut bytes) {
+        Ok(()) => Ok(JobOutput::Made { file_name: capsule_file_name(analysis), bytes }),
+        Err(CapsuleError::Cancelled(cancelled)) => Err(cancelled),
+        Err(error) => Ok(JobOutput::Failed(format!("the case capsule: {error}"))),
+    }
+}
+
+/// The program's name: a capsule is kept beside others.
+fn capsule_file_name(analysis: &Analysis) -> String {
+    let image = analysis.main_group().and_then(|group| group.identity.image.as_deref()).unwrap_or_default();
+    let stem: String = image.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')).collect();
+    let stem = stem.trim_matches('.').trim_end_matches(".exe");
+    format!("{}.{EXTENSION}", if stem.is_empty() { "case" } else { stem })
 }
 
 /// Where the user wants symbols looked for.

@@ -8,6 +8,10 @@ use crate::process::regions::{MemoryType, Region, State};
 /// How to get a series worth opening: three full dumps of one process, an hour apart.
 pub const PROCDUMP_LINE: &str = "procdump -accepteula -ma -s 3600 -n 3 PID";
 
+/// What stands where memory would be shown that a case capsule does not hold.
+pub const MEMORY_NOT_IN_CAPSULE: &str =
+    "A case capsule holds no memory of the process. Open the dumps themselves to see what lies there.";
+
 /// The name of a use in plots and tables.
 pub const fn usage_name(usage: Usage) -> &'static str {
     match usage {

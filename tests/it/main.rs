@@ -1,6 +1,7 @@
 //! All integration tests in one binary, which links quicker than one each.
 
 mod architecture;
+mod capsule;
 mod cli;
 mod diagnosis;
 mod dump;

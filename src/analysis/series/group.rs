@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::analysis::snapshot::{ProcessIdentity, Snapshot};
 use crate::base::ids::DumpIdx;
 
 /// The dumps of one process, in time order.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProcessGroup {
     pub identity: ProcessIdentity,
     pub dumps: Vec<DumpIdx>,

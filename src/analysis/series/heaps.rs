@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::analysis::snapshot::Snapshot;
 use crate::analysis::snapshot::heaps::{DumpHeaps, decode_heaps};
 use crate::base::addr::{PointerWidth, Va};
@@ -12,7 +14,7 @@ use crate::process::heap::head::HeapKind;
 use super::course::{Course, course};
 
 /// All heaps of a series, decoded.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct SeriesHeaps {
     /// In the order of the dumps.
     pub dumps: Vec<DumpHeaps>,
@@ -22,7 +24,7 @@ pub struct SeriesHeaps {
 
 /// One heap over the dumps: known by its address, bitness and kind. That it was destroyed and another made in its place
 /// between two dumps cannot be seen.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HeapHistory {
     pub base: Va,
     pub width: PointerWidth,
@@ -36,7 +38,7 @@ pub struct HeapHistory {
 }
 
 /// What a heap takes in one dump, in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct HeapSizes {
     pub committed_bytes: u64,
     pub reserved_bytes: u64,
@@ -48,7 +50,7 @@ pub struct HeapSizes {
     pub external_fragmentation_percent: Option<u64>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct InUse {
     pub block_count: u64,
     pub block_bytes: u64,

@@ -7,8 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::analysis::snapshot::Snapshot;
 use crate::base::addr::Va;
+use crate::base::pairs;
 use crate::base::progress::{Cancelled, Progress};
 use crate::process::heap::block::Trace;
 use crate::process::heap::totals::Amount;
@@ -18,7 +21,7 @@ use super::heaps::SeriesHeaps;
 use super::stacks::SeriesStacks;
 
 /// What is outstanding of one stack in one dump.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Outstanding {
     pub block_count: u64,
     /// What was asked for.
@@ -36,7 +39,7 @@ impl Outstanding {
 }
 
 /// What one dump says in all.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct DumpOutstanding {
     /// Blocks whose stack is known.
     pub traced: Outstanding,
@@ -52,11 +55,12 @@ pub struct DumpOutstanding {
     pub left_out: Outstanding,
     /// Whether all blocks of all heaps were read.
     pub is_whole: bool,
+    #[serde(with = "pairs")]
     by_stack: HashMap<u32, Outstanding>,
 }
 
 /// See the file's head. Stacks are those of the series, by their position.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct SeriesOutstanding {
     /// `None` for a dump of which no block with a stack could be read.
     pub dumps: Vec<Option<DumpOutstanding>>,

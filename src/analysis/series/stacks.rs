@@ -5,13 +5,15 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{PointerWidth, Va};
 
 /// Stacks of one series that are kept apart. Of a series with more, those that the last dumps have are kept.
 const MOST_STACKS: usize = 1 << 19;
 
 /// What one dump has of a stack.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct StackCounts {
     pub entry_count: u64,
     /// Sum of the entries' trace counts, each of which stops at 0x7ff.
@@ -24,7 +26,7 @@ pub struct StackCounts {
 }
 
 /// Number of an address among those that occur in the stacks.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct AddressIdx(pub u32);
 
 impl AddressIdx {
@@ -34,7 +36,7 @@ impl AddressIdx {
 }
 
 /// Which stacks of a dump are known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Coverage {
     /// No store that could be decoded: nothing is known.
     None,
@@ -44,7 +46,7 @@ pub enum Coverage {
     Whole,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Head {
     frames_start: u32,
     depth: u16,
@@ -52,7 +54,7 @@ struct Head {
 }
 
 /// See the file's head. Stacks are named by their position.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct SeriesStacks {
     dumps: Vec<Coverage>,
     addresses: Vec<Va>,

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::analysis::snapshot::Snapshot;
 use crate::analysis::snapshot::thread_stacks::{UnwindHelp, thread_stacks};
 use crate::base::addr::{PointerWidth, Va};
@@ -14,7 +16,7 @@ use super::stacks::{Found, Joining, SeriesStacks, StackCounts};
 use super::threads::ThreadHistory;
 
 /// See the file's head.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct SeriesThreadStacks {
     /// For each dump, beside its threads; `None` for a thread that ended.
     pub of_dumps: Vec<Vec<Option<ThreadStacks>>>,
@@ -65,6 +67,13 @@ impl SeriesThreadStacks {
         let common_count = others.iter().map(equal_count).min().unwrap_or_default();
         let above = |stack: &Vec<Va>| stack.iter().take(stack.len().saturating_sub(common_count)).copied().collect();
         Some(CommonAndVarying { common_count, varying: stacks.iter().map(above).collect() })
+    }
+}
+
+impl SeriesThreadStacks {
+    /// Where all functions on all stacks were executing.
+    pub fn addresses(&self) -> impl Iterator<Item = Va> + '_ {
+        self.of_dumps.iter().flatten().flatten().flat_map(stack_addresses)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::analysis::snapshot::Snapshot;
 use crate::base::addr::{Va, VaRange};
 use crate::base::progress::{Cancelled, Progress};
@@ -14,13 +16,14 @@ use crate::process::traces::{MAX_DEPTH, StoreHeader, TraceStore, UniqueStacks, d
 use super::stacks::{Found, Joining, SeriesStacks, StackCounts};
 
 /// All stores of a series, decoded.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct SeriesTraces {
     /// The stores of each dump, in the order of the dumps.
     pub stores: Arc<Vec<Vec<TraceStore>>>,
     /// Those with most entries in the last dump first.
     pub stacks: Arc<SeriesStacks>,
     /// Names from exports for the addresses in them; better ones come with `analysis::run::load_symbols`.
+    #[serde(skip)]
     pub symbols: Arc<SymbolTable>,
 }
 

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::analysis::snapshot::{ProcessIdentity, Snapshot};
 use crate::base::ids::LogIdx;
 use crate::base::printable::file_name;
@@ -16,14 +18,14 @@ use crate::input::umdh::{LogKind, UmdhFile};
 use super::group::ProcessGroup;
 
 /// One log of a series.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Log {
     pub file: UmdhFile,
     pub time: LogTime,
 }
 
 /// When a log was taken. Its head has the local time of the machine, in whole minutes, without a zone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LogTime {
     pub local: Option<LocalTime>,
     pub zone: Zone,
@@ -32,7 +34,7 @@ pub struct LogTime {
 }
 
 /// How the zone of a log is known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Zone {
     /// The log says that its time is UTC.
     Utc,
@@ -44,7 +46,7 @@ pub enum Zone {
 }
 
 /// The logs of one process, in time order.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LogGroup {
     pub identity: ProcessIdentity,
     pub logs: Vec<LogIdx>,

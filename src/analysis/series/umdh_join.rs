@@ -7,8 +7,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::Va;
 use crate::base::ids::{DumpIdx, LogIdx};
+use crate::base::pairs;
 use crate::base::problems::Problems;
 use crate::base::progress::{Cancelled, Progress};
 use crate::base::time::UtcTime;
@@ -22,14 +25,14 @@ use super::umdh_shape::{Judgement, judge};
 const MOST_STACKS: usize = 1 << 16;
 
 /// Where on the axis.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum PointSource {
     Log(LogIdx),
     Dump(DumpIdx),
 }
 
 /// One moment of the series.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Point {
     pub source: PointSource,
     pub time: Option<UtcTime>,
@@ -50,14 +53,14 @@ pub struct StackAmount {
     pub entry_count: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Cell {
     amounts: Amounts,
     entry_count: u64,
 }
 
 /// One stack.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct JoinedStack {
     /// As the last log that has it names it.
     pub id: Box<str>,
@@ -68,7 +71,7 @@ pub struct JoinedStack {
 }
 
 /// What is known of a raw log beside its stacks.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LogFacts {
     pub log: LogIdx,
     pub heaps: Vec<LogHeap>,
@@ -79,7 +82,7 @@ pub struct LogFacts {
 }
 
 /// The logs of one process.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct UmdhSeries {
     /// In time order; a raw log each, and dumps whose stacks are known.
     pub points: Vec<Point>,
@@ -92,6 +95,7 @@ pub struct UmdhSeries {
     cells: Vec<Cell>,
     judgements: Vec<Option<Judgement>>,
     /// Ids that are not those of the last log.
+    #[serde(with = "pairs")]
     other_ids: HashMap<(u32, u32), Box<str>>,
     /// The most stacks that one log has and that are not kept.
     pub left_out_stack_count: u64,

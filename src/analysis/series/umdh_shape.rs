@@ -1,6 +1,8 @@
 //! How the memory that one stack has allocated goes over the logs: a leak, a fluctuation, or something else. Numbers and the
 //! judgement on them are kept apart.
 
+use serde::{Deserialize, Serialize};
+
 /// Fewer points than this have no shape: two are only a difference.
 pub const FEWEST_POINTS: usize = 3;
 
@@ -23,7 +25,7 @@ pub const PLATEAU_SHARE: f64 = 0.4;
 pub const PLATEAU_CHANGE_SHARE: f64 = 0.02;
 
 /// The word for how a value goes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Shape {
     Leak,
     Step,
@@ -37,7 +39,7 @@ pub enum Shape {
 }
 
 /// The numbers that decide, and what they decide.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Judgement {
     pub shape: Shape,
     /// The last point less the first.

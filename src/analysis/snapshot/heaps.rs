@@ -1,5 +1,7 @@
 //! The heaps of one dump, decoded, and the key of the low-fragmentation heap.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::memory::ReadMemory;
 use crate::base::progress::{Cancelled, Progress};
@@ -10,7 +12,7 @@ use crate::process::regions::State;
 use super::{ProcessHeap, Snapshot};
 
 /// `ntdll!RtlpLFHKey`, which each ntdll of a process has for itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LfhKey {
     pub width: PointerWidth,
     /// What masks the blocks.
@@ -20,7 +22,7 @@ pub struct LfhKey {
 }
 
 /// The heaps of one dump.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct DumpHeaps {
     /// In the order of [`Snapshot::heaps`].
     pub heaps: Vec<DecodedHeap>,

@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 
 use ntdll_facts::{NtdllFacts, read_ntdll_facts};
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::ids::{HeapIdx, ModuleIdx};
 use crate::base::printable::file_name;
@@ -37,7 +39,7 @@ use crate::process::traces::{Hints, StoreHeader, find_stores};
 use allocations::Allocations;
 
 /// One dump: the records of its streams, and what was decoded from the memory in it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Snapshot {
     pub dump: Dump,
     pub identity: ProcessIdentity,
@@ -53,13 +55,14 @@ pub struct Snapshot {
     pub trace_stores: Vec<StoreHeader>,
     pub address_space: AddressSpace,
     /// What ntdll's PDB tells, where it was at hand when the dump was opened.
+    #[serde(skip)]
     pub ntdll: NtdllFacts,
     pub problems: Problems,
     thread_positions: BTreeMap<u32, usize>,
 }
 
 /// What tells one process from another; parts that the dump does not have are `None`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct ProcessIdentity {
     pub image: Option<String>,
     pub pid: Option<u32>,
@@ -67,7 +70,7 @@ pub struct ProcessIdentity {
 }
 
 /// One thread, joined from the thread list, thread info and names.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Thread {
     pub tid: u32,
     pub name: Option<String>,
@@ -82,7 +85,7 @@ pub struct Thread {
 }
 
 /// One entry of a PEB's heap list.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProcessHeap {
     /// In its PEB's list.
     pub index: HeapIdx,

@@ -50,6 +50,7 @@ fn file_ui(ui: &mut Ui, ctx: &ViewCtx<'_>) {
     item(ui, ctx, "Close the series", Command::CloseSeries, is_open);
     ui.separator();
     item(ui, ctx, "Save the report…", Command::SaveReport, is_open);
+    item(ui, ctx, "Save a case capsule…", Command::SaveCapsule, is_open);
     item(ui, ctx, "Save a picture of the window…", Command::SaveScreenshot, true);
     item(ui, ctx, "Copy a picture of the window", Command::CopyScreenshot, true);
     ui.separator();

@@ -1,13 +1,15 @@
 //! Process VM counters, system memory info and tokens. Layouts: minidumpapiset.h, MINIDUMP_PROCESS_VM_COUNTERS_1 (80
 //! bytes) and _2 (152), MINIDUMP_SYSTEM_MEMORY_INFO_1 (492, packed to 4), MINIDUMP_TOKEN_INFO_LIST.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::bytes;
 use crate::base::problems::Problems;
 
 use super::stream_kind::StreamKind;
 
 /// What the kernel counted for the process. The second version adds the virtual size and the private working set.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProcessVmCounters {
     pub revision: u16,
     pub page_fault_count: u32,
@@ -25,7 +27,7 @@ pub struct ProcessVmCounters {
 }
 
 /// Memory of the whole machine when the dump was written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SystemMemoryInfo {
     pub page_bytes: u32,
     pub physical_pages: u32,

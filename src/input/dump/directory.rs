@@ -2,6 +2,8 @@
 //!
 //! Layout: minidumpapiset.h, MINIDUMP_HEADER (32 bytes) and MINIDUMP_DIRECTORY (12 bytes).
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::FileOffset;
 use crate::base::bytes;
 use crate::base::problems::Problems;
@@ -17,7 +19,7 @@ const ENTRY_BYTES: u64 = 12;
 const MAX_STREAMS: u64 = 4096;
 
 /// The fixed head of the file.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Header {
     /// MINIDUMP_TYPE bits that the writer was asked for.
     pub flags: u64,
@@ -35,7 +37,7 @@ impl Header {
 }
 
 /// Where one stream lies.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StreamEntry {
     pub kind: StreamKind,
     pub offset: FileOffset,

@@ -1,6 +1,8 @@
 //! Handles and handle operations. Layouts: minidumpapiset.h, MINIDUMP_HANDLE_DESCRIPTOR (32 bytes), its second version
 //! (40), and AVRF_HANDLE_OPERATION (288).
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::bytes;
 use crate::base::problems::Problems;
 
@@ -11,10 +13,12 @@ use super::stream_kind::StreamKind;
 const MAX_HANDLES: u64 = 1 << 20;
 
 /// One open handle.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HandleRecord {
     pub handle: u64,
     pub type_name: Option<String>,
+    /// Of a file, its whole path: not in a case capsule.
+    #[serde(skip)]
     pub object_name: Option<String>,
     pub attributes: u32,
     pub granted_access: u32,

@@ -14,6 +14,11 @@ pub enum Mapping {
 }
 
 impl Mapping {
+    /// A file that is not there.
+    pub const fn nothing() -> Self {
+        Self::Bytes(Vec::new())
+    }
+
     /// Maps `path` for reading. An empty file gives an empty mapping.
     pub fn open(path: &Path) -> io::Result<Self> {
         // Opening a pipe would wait for somebody to write to it.
@@ -24,7 +29,7 @@ impl Mapping {
         }
         let file = open_for_reading(path)?;
         if file.metadata()?.len() == 0 {
-            return Ok(Self::Bytes(Vec::new()));
+            return Ok(Self::nothing());
         }
         map(&file).map(Self::File)
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{FileOffset, Va, VaRange};
 use crate::base::bytes;
 use crate::base::memory::ReadMemory;
@@ -23,11 +25,38 @@ pub struct MemoryRange {
 /// All memory in the dump.
 ///
 /// **Invariant:** ranges are sorted by address, do not overlap, and lie in the file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(into = "MemorySize", from = "MemorySize")]
 pub struct DumpMemory {
     file: Arc<Mapping>,
     ranges: Vec<MemoryRange>,
     cut_off_bytes: u64,
+    /// Memory of the dump that a case capsule does not hold; `None` for a dump itself.
+    left_out_bytes: Option<u64>,
+}
+
+/// All that a case capsule keeps of a process's memory.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct MemorySize {
+    size_bytes: u64,
+    cut_off_bytes: u64,
+}
+
+impl From<DumpMemory> for MemorySize {
+    fn from(memory: DumpMemory) -> Self {
+        Self { size_bytes: memory.size_bytes(), cut_off_bytes: memory.cut_off_bytes }
+    }
+}
+
+impl From<MemorySize> for DumpMemory {
+    fn from(size: MemorySize) -> Self {
+        Self {
+            file: Arc::new(Mapping::nothing()),
+            ranges: Vec::new(),
+            cut_off_bytes: size.cut_off_bytes,
+            left_out_bytes: Some(size.size_bytes),
+        }
+    }
 }
 
 /// What a memory list names.
@@ -41,7 +70,13 @@ pub struct ListedMemory {
 
 impl DumpMemory {
     pub fn new(file: Arc<Mapping>, listed: ListedMemory) -> Self {
-        Self { file, ranges: sorted_without_overlap(listed.ranges), cut_off_bytes: listed.cut_off_bytes }
+        let ranges = sorted_without_overlap(listed.ranges);
+        Self { file, ranges, cut_off_bytes: listed.cut_off_bytes, left_out_bytes: None }
+    }
+
+    /// Whether this is the memory of a dump in a case capsule, which has only its size.
+    pub const fn is_left_out(&self) -> bool {
+        self.left_out_bytes.is_some()
     }
 
     /// Memory that the dump lists and the file does not hold, because it ends too early.
@@ -58,8 +93,11 @@ impl DumpMemory {
         &self.ranges
     }
 
-    /// How much of the process's memory the file holds.
+    /// How much of the process's memory the dump holds.
     pub fn size_bytes(&self) -> u64 {
+        if let Some(left_out_bytes) = self.left_out_bytes {
+            return left_out_bytes;
+        }
         self.ranges.iter().map(|range| range.range.size_bytes()).fold(0, u64::saturating_add)
     }
 }

@@ -1,5 +1,7 @@
 //! The memory info list: what VirtualQuery said of each region. Layout: minidumpapiset.h, MINIDUMP_MEMORY_INFO (48 bytes).
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::Va;
 use crate::base::bytes;
 use crate::base::problems::Problems;
@@ -11,7 +13,7 @@ use super::stream_kind::StreamKind;
 const MAX_REGIONS: u64 = 2 << 20;
 
 /// One entry, with the values of MEMORY_BASIC_INFORMATION as they are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MemoryInfoRecord {
     pub base: Va,
     pub allocation_base: Va,

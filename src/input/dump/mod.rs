@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::base::file_name;
 use crate::base::problems::Problems;
 
 pub mod contexts;
@@ -41,8 +44,9 @@ use threads::{ThreadInfoRecord, ThreadRecord};
 
 /// Everything that the streams of one dump say. A part is `None` where the dump has no such stream; an empty list means
 /// that the stream is there and empty, or that nothing of it could be read (then there is a problem that says so).
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Dump {
+    #[serde(serialize_with = "file_name::serialize")]
     pub path: PathBuf,
     pub file_bytes: u64,
     pub header: Header,
@@ -59,19 +63,22 @@ pub struct Dump {
     /// Whether every entry that the memory info list names is in the file: only then do sums over it mean something.
     pub has_whole_memory_info: bool,
     pub handles: Option<Vec<HandleRecord>>,
+    #[serde(skip)]
     pub handle_operations: Option<Vec<HandleOperationRecord>>,
     pub vm_counters: Option<ProcessVmCounters>,
     pub system_memory: Option<SystemMemoryInfo>,
+    #[serde(skip)]
     pub tokens: Option<Vec<TokenRecord>>,
     pub comments: Vec<String>,
     pub exception: Option<ExceptionRecord>,
     pub problems: Problems,
     /// Equal for two files with the same head, size and end: copies of one dump.
+    #[serde(skip)]
     pub fingerprint: Fingerprint,
 }
 
 /// Tells copies of one file from different dumps without reading the whole of them.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Fingerprint {
     file_bytes: u64,
     head: Vec<u8>,

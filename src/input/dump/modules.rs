@@ -1,5 +1,7 @@
 //! Modules and unloaded modules. Layouts: minidumpapiset.h, MINIDUMP_MODULE (108 bytes), MINIDUMP_UNLOADED_MODULE (24).
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{Va, VaRange};
 use crate::base::bytes;
 use crate::base::printable::file_name;
@@ -13,7 +15,7 @@ const MAX_MODULES: u64 = 100_000;
 const MAX_PDB_NAME_BYTES: u64 = 1024;
 
 /// One loaded image.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ModuleRecord {
     pub base: Va,
     pub size_bytes: u64,
@@ -27,7 +29,7 @@ pub struct ModuleRecord {
 }
 
 /// Which PDB belongs to an image: its CodeView record.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PdbReference {
     pub path: String,
     /// The folder name in a symbol store: GUID and age, or signature and age, in hexadecimal without dashes.
@@ -35,7 +37,7 @@ pub struct PdbReference {
 }
 
 /// An image that was loaded once.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UnloadedModuleRecord {
     pub base: Va,
     pub size_bytes: u64,

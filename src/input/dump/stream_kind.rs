@@ -1,9 +1,10 @@
 //! The kinds of streams, by the numbers and names of minidumpapiset.h.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The type number of a stream.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct StreamKind(pub u32);
 
 impl StreamKind {

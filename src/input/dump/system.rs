@@ -2,6 +2,8 @@
 
 use minidump::{Endian, MinidumpException, MinidumpMiscInfo, MinidumpStream, MinidumpSystemInfo, RawMiscInfo};
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{FileOffset, PointerWidth, Va};
 use crate::base::bytes;
 use crate::base::printable::printable;
@@ -13,7 +15,7 @@ use super::stream_kind::StreamKind;
 use super::threads::ContextPlace;
 
 /// What the dump says of the processor that it describes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Architecture {
     X86,
     X64,
@@ -55,7 +57,7 @@ impl Architecture {
 }
 
 /// The system that the process ran on.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SystemInfo {
     pub architecture: Architecture,
     pub processor_count: u8,
@@ -95,7 +97,7 @@ impl SystemInfo {
 }
 
 /// What the misc info stream has; each part only in dumps whose version and flags carry it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct MiscInfo {
     pub pid: Option<u32>,
     pub process_created: Option<UtcTime>,
@@ -113,7 +115,7 @@ pub struct MiscInfo {
 }
 
 /// Why the dump was written, when it was for an exception.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ExceptionRecord {
     pub tid: u32,
     pub code: u32,

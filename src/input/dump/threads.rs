@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{FileOffset, Va, VaRange};
 use crate::base::bytes;
 use crate::base::problems::Problems;
@@ -15,7 +17,7 @@ use super::stream_kind::StreamKind;
 const MAX_THREADS: u64 = 200_000;
 
 /// One thread as the thread list has it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ThreadRecord {
     pub tid: u32,
     pub suspend_count: u32,
@@ -29,14 +31,14 @@ pub struct ThreadRecord {
 }
 
 /// The place of a CPU context in the file; size 0 when the thread has none.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ContextPlace {
     pub offset: FileOffset,
     pub size_bytes: u64,
 }
 
 /// Times and start of a thread.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ThreadInfoRecord {
     pub tid: u32,
     pub dump_flags: u32,

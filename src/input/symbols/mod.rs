@@ -29,6 +29,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{Rva, Va, VaRange};
 use crate::base::memory::ReadMemory;
 use crate::input::dump::modules::ModuleRecord;
@@ -37,7 +39,7 @@ pub use frame_table::{FrameRecord, FrameTable, FrameWay};
 pub use names::{ModuleNames, NameKind};
 
 /// Where the names of a module come from.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum SymbolQuality {
     /// No name is known but the module's.
     None,
@@ -58,7 +60,7 @@ impl SymbolQuality {
 }
 
 /// One place that was tried for a file.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Attempt {
     /// What was looked for.
     pub file: String,
@@ -68,7 +70,7 @@ pub struct Attempt {
 }
 
 /// What came of an attempt.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Outcome {
     Used,
     NotThere,
@@ -96,7 +98,7 @@ impl fmt::Display for Attempt {
 }
 
 /// One module and its names.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ModuleSymbols {
     pub range: VaRange,
     /// As WinDbg names modules: the file name without its extension.
@@ -107,6 +109,7 @@ pub struct ModuleSymbols {
     /// What came of it, in one sentence.
     pub note: String,
     names: Arc<ModuleNames>,
+    #[serde(skip)]
     frames: Arc<FrameTable>,
 }
 
@@ -132,7 +135,7 @@ impl ModuleSymbols {
 }
 
 /// Names for all addresses of one dump.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct SymbolTable {
     /// In the order of addresses.
     modules: Vec<ModuleSymbols>,
@@ -220,6 +223,33 @@ impl SymbolTable {
         };
         let mut seen: HashSet<usize> = known.iter().filter_map(index_of).collect();
         addresses.iter().copied().filter(|va| index_of(va).is_some_and(|index| seen.insert(index))).collect()
+    }
+
+    /// The same modules with the names and lines of these addresses alone; of their neighbours it knows that they have other
+    /// names. What was tried, and where, is left out.
+    #[must_use]
+    pub fn only_for(&self, addresses: &[Va]) -> Self {
+        let mut sorted = addresses.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let modules = self.modules.iter().map(|module| {
+            let first = sorted.partition_point(|va| *va < module.range.start);
+            let inside = sorted.get(first..).unwrap_or_default().iter().take_while(|va| module.range.contains(**va));
+            let places: Vec<Rva> = inside.filter_map(|va| module.rva_of(*va)).collect();
+            let note = match module.quality {
+                SymbolQuality::Pdb => "names from its PDB, of what occurs in stacks; kept in the case capsule",
+                SymbolQuality::Exports => "names of exports, of what occurs in stacks; kept in the case capsule",
+                SymbolQuality::None => "no names were known when the case capsule was made",
+            };
+            ModuleSymbols {
+                attempts: Vec::new(),
+                note: note.to_owned(),
+                names: Arc::new(module.names.only_at(&places)),
+                frames: Arc::default(),
+                ..module.clone()
+            }
+        });
+        Self { modules: modules.collect() }
     }
 
     /// Both tables of one dump: of each module what tells more.

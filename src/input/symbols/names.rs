@@ -2,7 +2,9 @@
 //!
 //! **Invariant:** entries are in the order of their places; of several at one place the last is the one to show.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
 
 use crate::base::addr::Rva;
 
@@ -10,7 +12,7 @@ use super::SourceLine;
 
 /// What gave a name. Of several names for one place the one of the later kind is shown: a private symbol has the name that
 /// the programmer wrote.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum NameKind {
     Export = 1,
@@ -39,7 +41,7 @@ impl NameKind {
 }
 
 /// A name and its place; the text is a range of [`ModuleNames::texts`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct NameEntry {
     pub rva: u32,
     pub start: u32,
@@ -48,7 +50,7 @@ pub(super) struct NameEntry {
 }
 
 /// From this place on, up to the next entry, code comes from this line; line 0 says that it comes from none.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct LineEntry {
     pub rva: u32,
     pub file: u32,
@@ -56,7 +58,7 @@ pub(super) struct LineEntry {
 }
 
 /// Names of one module.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ModuleNames {
     pub(super) texts: String,
     pub(super) entries: Vec<NameEntry>,
@@ -88,7 +90,64 @@ impl ModuleNames {
     pub fn name_at(&self, rva: Rva) -> Option<(&str, Rva)> {
         let after = self.entries.partition_point(|entry| entry.rva <= rva.0);
         let entry = self.entries.get(after.checked_sub(1)?)?;
-        Some((self.text(entry.start, entry.end), Rva(entry.rva)))
+        let text = self.text(entry.start, entry.end);
+        // An entry without a text stands where names were left out.
+        (!text.is_empty()).then_some((text, Rva(entry.rva)))
+    }
+
+    /// The names and lines of some places, in ascending order, and of the byte before each: a return address is looked up there.
+    pub(super) fn only_at(&self, places: &[Rva]) -> Self {
+        let wanted = || places.iter().flat_map(|place| [place.0.saturating_sub(1), place.0]);
+        let mut kept = Self::default();
+        let mut names = BTreeMap::new();
+        let mut lines = BTreeMap::new();
+        for rva in wanted() {
+            let after = self.entries.partition_point(|entry| entry.rva <= rva);
+            if let Some(entry) = after.checked_sub(1).and_then(|at| self.entries.get(at)) {
+                names.insert(entry.rva, Some(*entry));
+            }
+            if let Some(next) = self.entries.get(after) {
+                names.entry(next.rva).or_insert(None);
+            }
+            let after = self.lines.partition_point(|entry| entry.rva <= rva);
+            if let Some(entry) = after.checked_sub(1).and_then(|at| self.lines.get(at)) {
+                lines.insert(entry.rva, Some(*entry));
+            }
+            if let Some(next) = self.lines.get(after) {
+                lines.entry(next.rva).or_insert(None);
+            }
+        }
+        for (rva, entry) in names {
+            let text = entry.map(|entry| self.text(entry.start, entry.end)).unwrap_or_default();
+            let Some((start, end)) = kept.push_text(text) else { break };
+            let kind = entry.map_or(NameKind::Export, |entry| entry.kind);
+            kept.entries.push(NameEntry { rva, start, end, kind });
+        }
+        let mut file_numbers = BTreeMap::new();
+        for (rva, entry) in lines {
+            let file = entry.filter(|entry| entry.line > 0).and_then(|entry| {
+                if let Some(known) = file_numbers.get(&entry.file) {
+                    return Some(*known);
+                }
+                let (start, end) = *self.files.get(usize::try_from(entry.file).ok()?)?;
+                let number = u32::try_from(kept.files.len()).ok()?;
+                let range = kept.push_text(self.text(start, end))?;
+                kept.files.push(range);
+                file_numbers.insert(entry.file, number);
+                Some(number)
+            });
+            let line = entry.filter(|_| file.is_some()).map_or(0, |entry| entry.line);
+            kept.lines.push(LineEntry { rva, file: file.unwrap_or_default(), line });
+        }
+        kept
+    }
+
+    /// Takes a text in; `None` when there is no room for more.
+    fn push_text(&mut self, text: &str) -> Option<(u32, u32)> {
+        let start = u32::try_from(self.texts.len()).ok()?;
+        let end = start.checked_add(u32::try_from(text.len()).ok()?)?;
+        self.texts.push_str(text);
+        Some((start, end))
     }
 
     /// The place of a name. Walks all names: meant for a few variables, not for stacks.
@@ -130,7 +189,7 @@ pub(super) struct NamesBuilder {
 impl NamesBuilder {
     /// Names beyond 4 GB of text are left out.
     pub fn add(&mut self, rva: Rva, name: &str, kind: NameKind) {
-        if let Some((start, end)) = self.push_text(name) {
+        if let Some((start, end)) = self.names.push_text(name) {
             self.names.entries.push(NameEntry { rva: rva.0, start, end, kind });
         }
     }
@@ -141,7 +200,7 @@ impl NamesBuilder {
             return Some(*number);
         }
         let number = u32::try_from(self.names.files.len()).ok()?;
-        let range = self.push_text(name)?;
+        let range = self.names.push_text(name)?;
         self.names.files.push(range);
         self.file_numbers.insert(name.to_owned(), number);
         Some(number)
@@ -153,13 +212,6 @@ impl NamesBuilder {
         if end > rva.0 && line > 0 {
             self.stretches.push(LineStretch { rva: rva.0, end, file, line });
         }
-    }
-
-    fn push_text(&mut self, text: &str) -> Option<(u32, u32)> {
-        let start = u32::try_from(self.names.texts.len()).ok()?;
-        let end = u32::try_from(self.names.texts.len().checked_add(text.len())?).ok()?;
-        self.names.texts.push_str(text);
-        Some((start, end))
     }
 
     pub fn finish(self) -> ModuleNames {

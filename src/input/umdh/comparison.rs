@@ -11,6 +11,8 @@
 //!
 //! Old versions have the first line alone. Whether its numbers are decimal is decided over the whole file (`radix`).
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::problems::Problems;
 use crate::base::progress::{Cancelled, Progress};
 
@@ -22,7 +24,7 @@ use super::radix::{Evidence, Radix};
 use super::{MAX_DEPTH, MAX_STACKS, Ticker, UmdhFile};
 
 /// One stack in both logs. After minus before is the growth.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ComparisonEntry {
     /// As the log writes it: `9933FD81` of `BackTrace9933FD81`.
     pub id: Box<str>,
@@ -46,7 +48,7 @@ impl ComparisonEntry {
 }
 
 /// The closing line, with its sign.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Totals {
     /// `None` in old versions, which have one number.
     pub requested_delta_bytes: Option<i128>,
@@ -55,7 +57,7 @@ pub struct Totals {
 }
 
 /// What a comparison holds.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Comparison {
     /// In the order of the file.
     pub entries: Vec<ComparisonEntry>,

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::Va;
 use crate::base::printable::printable;
 
@@ -13,7 +15,7 @@ const MAX_FRAMES: usize = 1 << 20;
 const MAX_TEXT_BYTES: usize = 64 << 20;
 
 /// One frame.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct LogFrame {
     /// `None` where the log has a name instead.
     pub address: Option<Va>,
@@ -23,14 +25,14 @@ pub struct LogFrame {
 }
 
 /// A line of source.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct SourcePlace {
     pub file: Box<str>,
     pub line: u32,
 }
 
 /// Number of a frame in a [`FrameTable`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct FrameId(pub u32);
 
 impl LogFrame {
@@ -110,7 +112,7 @@ fn with_debugger_offset(name: &str) -> String {
 }
 
 /// The different frames of one log.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct FrameTable {
     frames: Vec<LogFrame>,
     by_address: HashMap<Va, FrameId>,

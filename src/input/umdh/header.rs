@@ -1,5 +1,7 @@
 //! What stands before the data: version, time, machine and process, and the modules, in both forms.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{Va, VaRange};
 use crate::base::printable::{file_name, printable};
 use crate::base::time::LocalTime;
@@ -10,7 +12,7 @@ use super::fields::{after, has_word, take_hex, trim};
 const MAX_MODULES: usize = 20_000;
 
 /// The log's first words.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct LogHeader {
     /// UMDH's own, `6.1.7650.0`.
     pub version: Option<String>,
@@ -23,7 +25,7 @@ pub struct LogHeader {
 }
 
 /// A module that the log lists.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LogModule {
     pub range: VaRange,
     /// A full path in a raw log; only the module's name in a comparison.

@@ -1,11 +1,13 @@
 //! Which kind of log a line belongs to.
 
+use serde::{Deserialize, Serialize};
+
 use super::comparison::entry_line;
 use super::fields::{after, has_word, take_hex, trim};
 use super::raw::{block_line, heap_line};
 
 /// The two kinds of logs.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum LogKind {
     /// The blocks of a process at one moment.
     Raw,

@@ -1,12 +1,14 @@
 //! The lines of a text file, one after the other, whatever its encoding: nothing but the line at hand is copied.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::FileOffset;
 
 /// A line longer than this comes in pieces; the longest that UMDH writes is a template's name.
 const MAX_LINE_BYTES: usize = 1 << 16;
 
 /// How a log is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Encoding {
     /// One byte a character, or UTF-8: what UMDH writes itself.
     Narrow,

@@ -24,6 +24,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::base::file_name;
 use crate::base::printable::printable_path;
 use crate::base::problems::Problems;
 use crate::base::progress::{Cancelled, Progress};
@@ -51,18 +54,26 @@ const MAX_DEPTH: usize = 256;
 const TICK_BYTES: u64 = 1 << 20;
 
 /// A log whose head was read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UmdhFile {
+    #[serde(serialize_with = "file_name::serialize")]
     pub path: PathBuf,
     pub file_bytes: u64,
     pub encoding: Encoding,
     pub kind: LogKind,
     pub header: LogHeader,
     pub modules: Vec<LogModule>,
+    /// Of a log in a case capsule there is none: what it says was read before.
+    #[serde(skip, default = "no_mapping")]
     mapping: Arc<Mapping>,
     /// Where the data begins.
+    #[serde(skip)]
     body: Place,
     pub problems: Problems,
+}
+
+fn no_mapping() -> Arc<Mapping> {
+    Arc::new(Mapping::nothing())
 }
 
 /// What a log holds behind its head.

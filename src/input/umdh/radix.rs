@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::fields::as_decimal;
 
 /// How a comparison writes its numbers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Radix {
     Hexadecimal,
     Decimal,
@@ -34,7 +36,7 @@ impl Radix {
 const MANY_NUMBERS: usize = 20;
 
 /// What the lines say, all numbers as read in hexadecimal.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Evidence {
     with_letters_count: u64,
     sums_in_hexadecimal_count: u64,

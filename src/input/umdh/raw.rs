@@ -12,6 +12,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::Va;
 use crate::base::problems::Problems;
 use crate::base::progress::{Cancelled, Progress};
@@ -32,7 +34,7 @@ const MAX_HEAPS: usize = 4096;
 const MAX_CANDIDATES: usize = 64;
 
 /// Sums over blocks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Amounts {
     pub block_count: u64,
     pub requested_bytes: u64,
@@ -50,7 +52,7 @@ impl Amounts {
 }
 
 /// One heap of a log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LogHeap {
     /// `None` for blocks that stand in no heap.
     pub base: Option<Va>,

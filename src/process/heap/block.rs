@@ -1,9 +1,11 @@
 //! One block of a heap, as the walk tells of it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{Va, VaRange};
 
 /// What a block is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum BlockKind {
     /// In use by the program, from the heap's own lists.
     Busy,
@@ -44,7 +46,7 @@ impl BlockKind {
 }
 
 /// Which stack allocated a block.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Trace {
     /// The heap does not keep stacks.
     NotKept,
@@ -57,7 +59,7 @@ pub enum Trace {
 }
 
 /// One block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Block {
     /// Where its header (`_HEAP_ENTRY`) begins.
     pub entry: Va,
@@ -72,7 +74,7 @@ pub struct Block {
 }
 
 /// Why a stretch of a segment could not be read as blocks.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Loss {
     /// A header's checksum is wrong, or it cannot be one.
     BadHeader,

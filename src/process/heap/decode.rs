@@ -1,5 +1,7 @@
 //! One heap decoded: its figures, and what its blocks add up to.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::Va;
 use crate::base::memory::ReadMemory;
 use crate::base::problems::Problems;
@@ -29,7 +31,7 @@ pub struct HeapHints {
 }
 
 /// How much of a segment heap's blocks is known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum SegmentHeapState {
     /// Its page segments were read: what could not be made out is counted in the totals.
     Walked,
@@ -38,7 +40,7 @@ pub enum SegmentHeapState {
 }
 
 /// One heap.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DecodedHeap {
     /// Of an NT heap.
     pub figures: Option<HeapFigures>,
@@ -51,7 +53,8 @@ pub struct DecodedHeap {
     /// Low half of `ntdll!RtlpLFHKey`, as the heap's own front end shows it.
     pub lfh_key_low: Option<LfhKey>,
     pub proof: Option<LayoutProof>,
-    /// The first bytes of what is no known heap.
+    /// The first bytes of what is no known heap; not in a case capsule, which holds no memory.
+    #[serde(skip)]
     pub first_bytes: Vec<u8>,
     pub problems: Problems,
 }

@@ -1,5 +1,7 @@
 //! `_HEAP_ENTRY`: the header in front of each block, unmasked, and what it says of the user's memory behind it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{PointerWidth, Va};
 use crate::base::bytes;
 
@@ -24,7 +26,7 @@ pub const FRONT_END_BLOCK: u8 = 0x80;
 pub const LONGEST_PREFIX_BYTES: u64 = 0x30;
 
 /// How headers of one heap are read. Small, and copied to every worker.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct EntryRule {
     pub width: PointerWidth,
     pub is_xp: bool,

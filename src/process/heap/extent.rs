@@ -1,5 +1,7 @@
 //! The memory of one heap: its segments and large blocks, found by the heap's own lists.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{PointerWidth, Va};
 use crate::base::memory::{self, ReadMemory};
 use crate::base::problems::Problems;
@@ -22,7 +24,7 @@ pub struct HeapPlace {
 }
 
 /// One heap and where its memory lies. Each address lies in an allocation that belongs to the heap as a whole.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HeapExtent {
     pub base: Va,
     pub width: PointerWidth,

@@ -1,5 +1,7 @@
 //! The figures of one line of `!heap -s`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::memory::ReadMemory;
 use crate::base::problems::Problems;
 
@@ -14,7 +16,7 @@ const FREE_LIST_BUDGET: u64 = 1 << 24;
 const FOLLOWED_LINKS: u64 = 1 << 16;
 
 /// What `!heap -s` shows of an NT heap. Sizes in bytes; WinDbg prints them in KB.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HeapFigures {
     pub flags: u32,
     pub reserved_bytes: u64,

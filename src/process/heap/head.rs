@@ -4,8 +4,11 @@
 //! its fields, lists that close, counters that agree with the segments. The build only decides between layouts that fit
 //! equally well.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{PointerWidth, Va};
 use crate::base::memory::{self, ReadMemory};
+use crate::base::word::{self, Word};
 
 use super::extent::HeapPlace;
 use super::layouts::{
@@ -27,7 +30,7 @@ const CAPTURE_STACK_BACKTRACES: u32 = 0x0800_0000;
 const PAGE_BYTES: u64 = 0x1000;
 
 /// What kind of heap lies at an address of the heap list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum HeapKind {
     Nt,
     Segment,
@@ -39,7 +42,7 @@ pub enum HeapKind {
 }
 
 /// What serves small blocks in front of the heap's own lists.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum FrontEnd {
     None,
     /// XP and 2003.
@@ -48,7 +51,7 @@ pub enum FrontEnd {
 }
 
 /// The counters that Vista and later keep in a heap, in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct HeapCounters {
     pub reserved_bytes: u64,
     pub committed_bytes: u64,
@@ -60,7 +63,7 @@ pub struct HeapCounters {
 }
 
 /// How headers of blocks are masked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Encoding {
     /// EncodeFlagMask: 0 where headers are in clear.
     pub flag_mask: u32,
@@ -69,7 +72,7 @@ pub struct Encoding {
 }
 
 /// The fields of an NT heap.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HeapHead {
     pub base: Va,
     pub layout: HeapLayout,
@@ -88,7 +91,8 @@ pub struct HeapHead {
     /// `None` before Vista, and where they cannot be true.
     pub counters: Option<HeapCounters>,
     /// What speaks for the layout.
-    pub evidence: Vec<&'static str>,
+    #[serde(deserialize_with = "word::deserialize_list")]
+    pub evidence: Vec<Word>,
 }
 
 impl HeapHead {

@@ -3,10 +3,12 @@
 //! Offsets: public symbols of ntoskrnl and ntdll, Windows XP SP3 to 11 23H2, both widths; `tests/it/heap/layouts.rs` holds
 //! each row against a listing of 51 builds. The names of the fields are Windows' own.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::PointerWidth;
 
 /// Which Windows a row of the tables is of. The generation is chosen by what a heap looks like, see `head`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum HeapGeneration {
     /// XP, 2003: segments in an array, headers in clear, 128 free lists.
     Xp,
@@ -21,7 +23,7 @@ pub enum HeapGeneration {
 }
 
 /// How the layout of a structure is known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum LayoutProof {
     /// ntdll's own PDB says where its fields lie.
     Pdb,
@@ -43,7 +45,7 @@ impl LayoutProof {
 }
 
 /// The fields of `_HEAP` that are read. Offsets in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HeapLayout {
     pub generation: HeapGeneration,
     pub width: PointerWidth,
@@ -70,7 +72,7 @@ pub struct HeapLayout {
 }
 
 /// The fields that Vista brought.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ModernFields {
     pub encode_flag_mask: u64,
     pub encoding: u64,

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{Va, VaRange};
 use crate::base::bytes;
 use crate::base::memory::{self, ReadMemory, copy_at};
@@ -44,7 +46,7 @@ pub(super) struct Containers {
 pub(super) type LfhKey = u32;
 
 /// The shape of one container's contents.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Shape {
     user_blocks: Va,
     subsegment: Va,

@@ -9,11 +9,14 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::bytes;
 use crate::base::memory::{self, ReadMemory};
 use crate::base::problems::Problems;
 use crate::base::progress::{Cancelled, Progress};
+use crate::base::word::{self, Word};
 
 use super::block::{Block, BlockKind, BlockSink, Loss, Trace};
 use super::extent::HeapPlace;
@@ -157,10 +160,11 @@ static LAYOUTS: [Layout; 8] = [
 ];
 
 /// What a segment heap says of itself, in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SegmentHeapFigures {
     /// The row of the tables that fits.
-    pub layout: &'static str,
+    #[serde(deserialize_with = "word::deserialize")]
+    pub layout: Word,
     pub global_flags: u32,
     pub list_index: u16,
     pub reserved_bytes: u64,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{Va, VaRange};
 use crate::base::memory::{self, ReadMemory};
 use crate::base::problems::Problems;
@@ -14,7 +16,7 @@ const SEGMENT_SIGNATURE: u32 = 0xffee_ffee;
 const PAGE_BYTES: u64 = 0x1000;
 
 /// One segment.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Segment {
     pub base: Va,
     /// From BaseAddress: NumberOfPages pages.

@@ -7,7 +7,10 @@ use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher};
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{Va, VaRange};
+use crate::base::pairs;
 
 use super::block::{Block, BlockKind, BlockSink, Loss, Trace};
 
@@ -17,7 +20,7 @@ pub const MOST_STACKS: usize = 1 << 19;
 const MOST_PLACES: usize = 32;
 
 /// Blocks, and what they take.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Amount {
     pub block_count: u64,
     /// With headers and rests.
@@ -45,14 +48,14 @@ impl Amount {
 }
 
 /// Blocks of one size.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct SizeCount {
     pub in_use: Amount,
     pub free: Amount,
 }
 
 /// A place where blocks could not be read, or did not fit together.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct DamagedPlace {
     pub range: VaRange,
     /// `None`: a header whose PreviousSize is not the size of the block before.
@@ -60,12 +63,13 @@ pub struct DamagedPlace {
 }
 
 /// All blocks of a heap, added up.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct BlockTotals {
     by_kind: BTreeMap<BlockKind, Amount>,
     /// By the size of the whole block, ascending.
     pub sizes: Vec<(u64, SizeCount)>,
     /// By the stack that allocated them; blocks in use.
+    #[serde(with = "pairs")]
     pub stacks: HashMap<Trace, Amount>,
     /// Blocks whose stack was not counted apart.
     pub other_stacks: Amount,

@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{Va, VaRange};
 use crate::base::bytes;
 use crate::base::memory::{ReadMemory, copy_at};
@@ -117,7 +119,7 @@ struct Walker<'w, 'm, S> {
 }
 
 /// Where a walk stands in a run, and what the next header must say.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 struct Place {
     va: Va,
     /// The size of the block before; `None` where a run begins, and behind damage.

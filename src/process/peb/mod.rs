@@ -6,9 +6,12 @@ pub mod global_flag;
 mod layout;
 pub mod parameters;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{PointerWidth, Va};
 use crate::base::memory::{self, ReadMemory};
 use crate::base::problems::Problems;
+use crate::base::word::{self, Word};
 
 pub use layout::named_fields;
 
@@ -21,7 +24,7 @@ const MAX_HEAPS: u32 = 65_536;
 const FIRST_BUILD_OF_WINDOWS_8: u16 = 9200;
 
 /// What one PEB says.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Peb {
     pub base: Va,
     pub width: PointerWidth,
@@ -41,7 +44,8 @@ pub struct Peb {
     pub heap_count: Option<u32>,
     pub parameters: Option<ProcessParameters>,
     /// Memory that the PEB points at, with the name that WinDbg gives it in `!address`.
-    pub pointed_at: Vec<(Va, &'static str)>,
+    #[serde(deserialize_with = "word::deserialize_places")]
+    pub pointed_at: Vec<(Va, Word)>,
 }
 
 impl Peb {

@@ -1,6 +1,8 @@
 //! `_RTL_USER_PROCESS_PARAMETERS`: paths, command line, environment. Offsets are the same from Windows XP to 11 but for
 //! EnvironmentSize, which Vista added.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{PointerWidth, Va};
 use crate::base::bytes;
 use crate::base::memory::{self, ReadMemory};
@@ -12,15 +14,21 @@ const MAX_ENVIRONMENT_BYTES: u64 = 1 << 20;
 const NORMALIZED: u32 = 1;
 
 /// What the process was started with. Absent strings are `None`, empty ones empty.
-#[derive(Clone, PartialEq, Eq, Debug)]
+///
+/// A case capsule leaves out what may hold a secret: passwords are given in command lines and environments.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProcessParameters {
     pub at: Va,
     pub image_path: Option<String>,
+    #[serde(skip)]
     pub command_line: Option<String>,
+    #[serde(skip)]
     pub current_directory: Option<String>,
+    #[serde(skip)]
     pub window_title: Option<String>,
     pub environment_at: Va,
     /// `NAME=value`, in the order of the block; `None` when the block is not in the dump.
+    #[serde(skip)]
     pub environment: Option<Vec<String>>,
 }
 

@@ -7,11 +7,13 @@ pub mod map;
 pub mod totals;
 pub mod usage;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{Va, VaRange};
 use usage::{Owner, Usage};
 
 /// MEM_COMMIT, MEM_RESERVE, MEM_FREE.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum State {
     Commit,
     Reserve,
@@ -19,7 +21,7 @@ pub enum State {
 }
 
 /// MEM_IMAGE, MEM_MAPPED, MEM_PRIVATE.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum MemoryType {
     Image,
     Mapped,
@@ -31,7 +33,7 @@ impl MemoryType {
 }
 
 /// One run of pages alike in everything, their use included.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Region {
     pub range: VaRange,
     /// Where the allocation began that the pages belong to; `None` for free pages, and where the dump does not say.
@@ -46,7 +48,7 @@ pub struct Region {
 }
 
 /// How much of the truth a map holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Completeness {
     /// The dump has a memory info list: every region of the address space is known.
     Complete,
@@ -57,7 +59,7 @@ pub enum Completeness {
 }
 
 /// The map of one process.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct AddressSpace {
     pub regions: Vec<Region>,
     pub completeness: Completeness,

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::VaRange;
 
 use super::usage::Usage;
 use super::{Completeness, MemoryType, Region, State};
 
 /// Sizes of a group of regions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Sizes {
     pub committed_bytes: u64,
     pub reserved_bytes: u64,
@@ -47,7 +49,7 @@ pub(super) struct Entry {
 
 /// All sums of one address space. Those over entries (counts by state, types, protections) count the entries of the
 /// memory info list, as WinDbg does; those by use count the ranges after splitting, so that each TEB counts.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Totals {
     pub by_usage: BTreeMap<Usage, Sizes>,
     pub by_type: BTreeMap<MemoryType, Sizes>,

@@ -1,10 +1,13 @@
 //! What memory is used for, and by whom.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{PointerWidth, Va};
 use crate::base::ids::{HeapIdx, ModuleIdx};
+use crate::base::word::{self, Word};
 
 /// The use of a region, in the classes of `!address`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Usage {
     StackTraceDatabase,
     Heap,
@@ -53,7 +56,7 @@ impl Usage {
 }
 
 /// Who uses a region.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Owner {
     Nobody,
     Module(ModuleIdx),
@@ -71,11 +74,11 @@ pub enum Owner {
         part: HeapPart,
     },
     /// A thing that the PEB points at, by WinDbg's name.
-    Named(&'static str),
+    Named(#[serde(deserialize_with = "word::deserialize")] Word),
 }
 
 /// Which part of a heap a region holds, in WinDbg's words.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum HeapPart {
     Segment,
     FrontEnd,

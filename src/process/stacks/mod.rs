@@ -16,6 +16,8 @@ mod x64_epilogue;
 mod x86;
 mod x86_instructions;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::memory::{self, ReadMemory};
 use crate::input::dump::contexts::Registers;
@@ -24,7 +26,7 @@ use frame_data::FrameDataSource;
 use images::StackImages;
 
 /// One call in progress.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Frame {
     /// Where the function is executing: in the innermost frame and in one that an exception interrupted the instruction
     /// itself, else the address that its callee returns to.
@@ -41,7 +43,7 @@ pub struct Frame {
 }
 
 /// Why a frame is believed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Trust {
     /// Found on the stack by looking for return addresses: it may be left over from a call that is over.
     Scan,
@@ -79,7 +81,7 @@ impl Trust {
 }
 
 /// Why a stack has no more frames.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum StackEnd {
     /// The last function returns to address 0: threads begin so.
     Outermost,
@@ -108,7 +110,7 @@ pub enum StackEnd {
 }
 
 /// The frames of one stack, innermost first.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ThreadStack {
     pub frames: Vec<Frame>,
     pub end: StackEnd,
@@ -128,7 +130,7 @@ impl ThreadStack {
 }
 
 /// All stacks of one thread.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ThreadStacks {
     /// In the bitness of the dump; of a WOW64 thread what happens below the 32-bit program.
     pub native: ThreadStack,

@@ -1,10 +1,12 @@
 //! CPU times of a thread as `!runaway` counts them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::time::UtcTime;
 use crate::input::dump::threads::ThreadInfoRecord;
 
 /// User, kernel and elapsed time. A part that the dump does not know is `None`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct CpuTimes {
     pub user_ns: Option<u64>,
     pub kernel_ns: Option<u64>,

@@ -3,11 +3,13 @@
 //! Offsets of `_NT_TIB` and `_TEB` are the same on every build from Windows XP to 11; sources: public symbols of ntoskrnl
 //! for those builds and the TEBs of a real WOW64 dump of build 7601.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::memory::{self, ReadMemory};
 
 /// What one TEB says.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Teb {
     pub base: Va,
     pub width: PointerWidth,

@@ -5,10 +5,12 @@
 //! computed. Sizes of blocks and the first entry's place: ntdll of Windows 10 and 11; the listing of a Windows 7 x64
 //! database (2457D, 2457E, 2457F) agrees. The heap log has no public type: ntdll of Windows 10 and 11, x86 computed.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::PointerWidth;
 
 /// Versions of Windows that share a layout of the indexed database.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Generation {
     /// XP and Server 2003.
     Xp,

@@ -29,10 +29,14 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::memory::ReadMemory;
 use crate::base::problems::Problems;
 use crate::base::progress::{Cancelled, Progress};
+
+use entry::EntryRule;
 
 pub use details::{Entry, entries_in, entries_of_index, entry_around, entry_at, unique_stacks_in};
 pub use find::{Found, Hints, find_stores};
@@ -41,7 +45,7 @@ pub use layouts::{DatabaseFields, Generation, MAX_DEPTH};
 pub use unique::{UniqueStack, UniqueStacks};
 
 /// Which kind of store.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum StoreKind {
     /// `_STACK_TRACE_DATABASE`.
     Indexed,
@@ -50,7 +54,7 @@ pub enum StoreKind {
 }
 
 /// How a store was found.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum FoundBy {
     /// ntdll's pointer variable, and then by structure too.
     Symbol,
@@ -60,7 +64,7 @@ pub enum FoundBy {
 }
 
 /// One thing that must hold if a store is what it is taken for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Check {
     /// What was looked at, said as it should be.
     pub text: String,
@@ -79,7 +83,7 @@ impl Check {
 }
 
 /// Counters and limits in the header of an indexed database.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct IndexedCounts {
     /// CurrentLowerCommitLimit: entries and header are committed up to here.
     pub lower_commit_limit: Va,
@@ -99,7 +103,7 @@ pub struct IndexedCounts {
 }
 
 /// A store that was found, not decoded yet.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StoreHeader {
     pub kind: StoreKind,
     pub width: PointerWidth,
@@ -117,6 +121,7 @@ pub struct StoreHeader {
     pub counts: Option<IndexedCounts>,
     /// Whether the fields of its header lie where ntdll's PDB says.
     pub is_layout_from_pdb: bool,
+    #[serde(skip)]
     pub(self) body: StoreBody,
 }
 
@@ -124,6 +129,29 @@ pub struct StoreHeader {
 enum StoreBody {
     Indexed(indexed::IndexedHeader),
     HeapLog(heap_log::LogHeader),
+}
+
+/// Of a store in a case capsule, which has no memory to walk: one without entries.
+impl Default for StoreBody {
+    fn default() -> Self {
+        let nowhere = VaRange::default();
+        let rule = EntryRule {
+            width: PointerWidth::Bits64,
+            blocks: layouts::BlockRule::ByBlockDepth,
+            alignment: 16,
+            is_alignment_certain: false,
+            area: nowhere,
+            links: nowhere,
+        };
+        Self::Indexed(indexed::IndexedHeader {
+            rule,
+            next_free_upper: Va::default(),
+            index_array: Va::default(),
+            buckets: Va::default(),
+            bucket_count: 0,
+            bucket_bytes: 0,
+        })
+    }
 }
 
 impl StoreHeader {
@@ -137,7 +165,7 @@ impl StoreHeader {
 }
 
 /// A store and what is in it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TraceStore {
     pub header: StoreHeader,
     /// What the header shows, and what the walk of all entries adds to it.

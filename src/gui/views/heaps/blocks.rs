@@ -11,6 +11,7 @@ use crate::gui::ctx::ViewCtx;
 use crate::gui::widgets::table::{Bar, TableOptions, TableState, model_key, table_ui};
 use crate::present::heaps::blocks::{BlockFilter, BlockGroup, BlockTable, MOST_BLOCKS};
 use crate::present::table::TableModel;
+use crate::present::words::MEMORY_NOT_IN_CAPSULE;
 
 use super::{Shown, detail};
 
@@ -36,6 +37,10 @@ pub(super) fn blocks_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut BlocksState,
         ui.weak(format!("This heap is not in dump {}.", shown.to));
         return;
     };
+    if shown.snapshot.dump.memory.is_left_out() {
+        ui.weak(MEMORY_NOT_IN_CAPSULE);
+        return;
+    }
     let key = (ctx.session.generation, shown.interval.to, position, state.filter);
     let (snapshot, filter) = (Arc::clone(&shown.snapshot), state.filter);
     let list = state.list.get_current(ui.ctx(), &key, move |progress| {

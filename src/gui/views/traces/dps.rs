@@ -10,6 +10,7 @@ use crate::gui::ctx::ViewCtx;
 use crate::gui::widgets::table::{Bar, TableOptions, TableState, model_key, table_ui};
 use crate::present::dps::DpsTable;
 use crate::present::table::TableModel;
+use crate::present::words::MEMORY_NOT_IN_CAPSULE;
 use crate::process::regions::State;
 use crate::process::traces::{Entry, StoreHeader, entry_around};
 
@@ -37,6 +38,10 @@ impl DpsState {
 }
 
 pub(super) fn dps_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesState, shown: &Shown) {
+    if shown.snapshot.dump.memory.is_left_out() {
+        ui.weak(MEMORY_NOT_IN_CAPSULE);
+        return;
+    }
     let known = state.dps.at.filter(|va| listed_range(shown, *va).is_some());
     let at = known.or_else(|| first_place(shown));
     if let Some(first) = at.filter(|_| known.is_none()) {

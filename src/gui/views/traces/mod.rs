@@ -155,7 +155,9 @@ pub fn traces_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TracesState) {
 /// The region that is selected, when it is one of a store.
 fn scope_of(ctx: &ViewCtx<'_>) -> Option<Scope> {
     let Some(Item::Region { dump, start }) = ctx.session.selected else { return None };
-    let region = ctx.session.analysis.snapshot(dump)?.address_space.region_at(start)?;
+    let snapshot = ctx.session.analysis.snapshot(dump)?;
+    // Which entries lie in a region only memory tells; a case capsule has those of the whole store.
+    let region = snapshot.address_space.region_at(start).filter(|_| !snapshot.dump.memory.is_left_out())?;
     (region.usage == Usage::StackTraceDatabase).then_some(Scope { dump, range: region.range })
 }
 
