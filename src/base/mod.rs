@@ -11,6 +11,7 @@ pub mod pairs;
 pub mod printable;
 pub mod problems;
 pub mod progress;
+pub mod text_lines;
 pub mod time;
 pub mod units;
 pub mod version;

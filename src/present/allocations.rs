@@ -10,6 +10,7 @@ use crate::process::regions::State;
 
 use super::table::{Align, Cell, Column, Sort, TableModel, Tone};
 use super::value::Value;
+use super::windbg;
 use super::words;
 
 /// Allocations of two dumps side by side.
@@ -122,5 +123,9 @@ impl TableModel for AllocationTable {
             7 => Cell::new(Value::text(self.owner(change))),
             _ => Cell::new(Value::text(words::type_windbg(latest.memory_type))),
         }
+    }
+
+    fn windbg(&self, row: usize, _: usize) -> Option<String> {
+        Some(windbg::address(self.changes.get(row)?.latest()?.range.start, self.width))
     }
 }

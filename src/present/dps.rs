@@ -9,6 +9,7 @@ use crate::input::symbols::SymbolTable;
 
 use super::table::{Align, Cell, Column, TableModel, Tone};
 use super::value::Value;
+use super::windbg;
 
 /// One line: where, what, and its name when it lies in a module.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,5 +129,9 @@ impl TableModel for DpsTable {
             }
             _ => Cell::new(name.map_or_else(|| Value::text(""), |name| Value::Text(name.to_string()))),
         }
+    }
+
+    fn windbg(&self, row: usize, _: usize) -> Option<String> {
+        Some(windbg::dps(self.address(row)?, self.width, 1))
     }
 }

@@ -10,6 +10,7 @@ use crate::process::regions::usage::Usage;
 
 use super::table::{Align, Cell, Column, TableModel, Tone};
 use super::value::Value;
+use super::windbg;
 
 /// The dumps of one group (or all), compared with a baseline.
 pub struct DumpTable {
@@ -129,5 +130,19 @@ impl TableModel for DumpTable {
                 Cell::toned(Value::text(problems_text(snapshot)), tone)
             }
         }
+    }
+
+    fn windbg(&self, row: usize, column: usize) -> Option<String> {
+        self.dump(row)?;
+        Some(match column {
+            2 => windbg::TIME.to_owned(),
+            3 | 4 | 10 => windbg::ADDRESS_SUMMARY.to_owned(),
+            5 => windbg::HEAP_SUMMARY.to_owned(),
+            6 => windbg::regions_of_use(Usage::Unknown),
+            7 => windbg::RUNAWAY.to_owned(),
+            8 => windbg::THREADS.to_owned(),
+            9 => windbg::HANDLES.to_owned(),
+            _ => return None,
+        })
     }
 }

@@ -10,6 +10,7 @@ use crate::base::ids::DumpIdx;
 
 use super::table::{Align, Cell, Column, TableModel};
 use super::value::Value;
+use super::windbg;
 
 /// One row for each type, the sum first; a column for each dump.
 pub struct HandleTable {
@@ -62,5 +63,10 @@ impl TableModel for HandleTable {
             1 => Cell::delta(counts.net().map_or(Value::Absent, Value::CountDelta)),
             _ => Cell::new(Value::count(counts.0.get(column - FIRST_COLUMNS.len()).copied().flatten())),
         }
+    }
+
+    fn windbg(&self, row: usize, _: usize) -> Option<String> {
+        let (name, _) = self.row(row)?;
+        Some(if row == 0 { windbg::HANDLES.to_owned() } else { windbg::handles_of_type(name) })
     }
 }

@@ -29,4 +29,5 @@ pub mod traces;
 pub mod umdh;
 pub mod uses;
 pub mod value;
+pub mod windbg;
 pub mod words;

@@ -9,6 +9,7 @@ use crate::process::regions::usage::Usage;
 
 use super::table::{Align, Cell, Column, TableModel, Tone};
 use super::value::Value;
+use super::windbg;
 use super::words;
 
 /// The regions of one dump.
@@ -88,6 +89,10 @@ impl TableModel for RegionTable {
             _ => Tone::Normal,
         };
         Cell::toned(self.value(region, column), tone)
+    }
+
+    fn windbg(&self, row: usize, _: usize) -> Option<String> {
+        Some(windbg::address(self.region(row)?.range.start, self.width))
     }
 }
 

@@ -77,6 +77,10 @@ pub trait TableModel: Send + Sync {
         Cow::Borrowed(self.columns().get(column).map_or("", |column| column.title))
     }
     fn cell(&self, row: usize, column: usize) -> Cell;
+    /// The WinDbg command that shows this cell's number in its dump; `None` where WinDbg has none for it.
+    fn windbg(&self, _row: usize, _column: usize) -> Option<String> {
+        None
+    }
 }
 
 /// By which column a table is sorted, and which way.

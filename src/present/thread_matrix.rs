@@ -18,6 +18,7 @@ use crate::process::threads::teb::Teb;
 
 use super::table::{Align, Cell, Column, Sort, TableModel, Tone};
 use super::value::{StackMark, Value};
+use super::windbg;
 
 /// One row for each thread that any of the dumps has, one column for each interval between them.
 pub struct ThreadMatrix {
@@ -275,6 +276,12 @@ impl TableModel for ThreadMatrix {
             4 => Cell::new(cpu(thread.times.user_ns)),
             _ => Cell::new(cpu(thread.times.kernel_ns)),
         }
+    }
+
+    fn windbg(&self, row: usize, column: usize) -> Option<String> {
+        let (_, thread) = self.newest(row)?;
+        let is_stack = matches!(column, 2 | 3);
+        Some(if is_stack { windbg::thread_stack(thread.tid) } else { windbg::RUNAWAY.to_owned() })
     }
 }
 

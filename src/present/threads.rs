@@ -7,6 +7,7 @@ use crate::base::units::CpuTime;
 
 use super::table::{Align, Cell, Column, TableModel};
 use super::value::Value;
+use super::windbg;
 
 /// The threads of one dump.
 pub struct ThreadTable {
@@ -62,6 +63,12 @@ impl TableModel for ThreadTable {
             6 => address(thread.start_address),
             _ => address(thread.teb),
         })
+    }
+
+    fn windbg(&self, row: usize, column: usize) -> Option<String> {
+        let thread = self.snapshot.threads.get(row)?;
+        let is_time = matches!(self.cell(row, column).value, Value::Cpu { .. });
+        Some(if is_time { windbg::RUNAWAY.to_owned() } else { windbg::thread_stack(thread.tid) })
     }
 }
 

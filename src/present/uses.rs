@@ -14,6 +14,7 @@ use crate::process::regions::usage::Usage;
 
 use super::table::{Align, Cell, Column, TableModel, Tone};
 use super::value::Value;
+use super::windbg;
 use super::words;
 
 /// What the memory is divided by.
@@ -250,5 +251,13 @@ impl TableModel for UseTable {
             (Some(part), [from, .., to]) => self.series_cell(part, *from, *to, column),
             _ => Cell::new(Value::Absent),
         }
+    }
+
+    fn windbg(&self, row: usize, _: usize) -> Option<String> {
+        Some(match self.part(row)? {
+            Part::Use(usage) => windbg::regions_of_use(usage),
+            Part::Type(memory_type) => windbg::regions_of_type(memory_type).to_owned(),
+            Part::All => windbg::ADDRESS_SUMMARY.to_owned(),
+        })
     }
 }

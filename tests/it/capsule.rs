@@ -62,7 +62,7 @@ fn packed(text: &str) -> Vec<u8> {
 
 /// What differs by intent: folders, what was tried for symbols, what the process was started with, and the note that says so.
 fn comparable(analysis: &Arc<Analysis>) -> Value {
-    const LEFT_OUT: [&str; 6] = ["path", "tried", "symbols_note", "command_line", "comments", "notes"];
+    const LEFT_OUT: [&str; 5] = ["path", "tried", "symbols_note", "command_line", "notes"];
     fn strip(value: &mut Value) {
         match value {
             Value::Object(fields) => {
@@ -105,7 +105,9 @@ fn check(analysis: &Arc<Analysis>) {
     let findings = |text: &str| text.split("\n\n").filter(|part| part.contains("refuted by")).collect::<String>();
     assert_eq!(findings(&text_report(analysis, None)), findings(&text_report(&back, None)));
     assert_eq!(html_report(analysis, None).matches("<svg").count(), html_report(&back, None).matches("<svg").count());
-    assert_eq!(capsule_of(&opened(&bytes).expect("its own capsule")).len().abs_diff(bytes.len()) / 100, 0);
+    // What was saved again is still the same.
+    let again = named(&opened(&capsule_of(&back)).expect("a capsule of a capsule"));
+    assert_eq!(first_difference(&comparable(&back), &comparable(&again), "report"), None);
 }
 
 fn of_variant(variant: Variant) -> Arc<Analysis> {
@@ -120,7 +122,7 @@ fn the_sample_and_its_logs_come_back_as_they_were() {
 
 #[test]
 fn other_windows_and_other_causes_come_back_as_they_were() {
-    for variant in [Variant::X86, Variant::Xp, Variant::Win10, Variant::HeapLeak, Variant::Fluctuation] {
+    for variant in [Variant::SevenX86, Variant::XpX86, Variant::TenX64, Variant::HeapLeak, Variant::Fluctuation] {
         check(&of_variant(variant));
     }
 }
@@ -160,9 +162,8 @@ fn what_may_be_secret_is_not_in_it() {
     let environment = parameters.environment.as_ref().expect("an environment");
     let text = text_of(&capsule_of(&analysis));
     let folder = series.folder().to_string_lossy().into_owned();
-    let directory = parameters.current_directory.clone().expect("a directory");
-    let secrets = environment.iter().filter(|variable| variable.len() > 12).chain([&folder, &directory]);
-    for secret in secrets {
+    let variables = environment.iter().filter(|variable| variable.len() > 12);
+    for secret in variables.chain([&folder]) {
         let escaped = secret.replace('\\', "\\\\");
         assert!(!escaped.is_empty() && !text.contains(&escaped), "{secret}");
     }
@@ -173,7 +174,7 @@ fn what_may_be_secret_is_not_in_it() {
 
 #[test]
 fn equal_analyses_make_equal_files() {
-    let analysis = of_variant(Variant::Xp);
+    let analysis = of_variant(Variant::XpX86);
     assert_eq!(capsule_of(&analysis), capsule_of(&analysis));
 }
 
@@ -201,7 +202,7 @@ fn names_are_kept_for_what_occurs_and_nothing_is_named_wrongly() {
 
 #[test]
 fn a_damaged_capsule_is_told_in_one_line() {
-    let bytes = capsule_of(&of_variant(Variant::Xp));
+    let bytes = capsule_of(&of_variant(Variant::XpX86));
     let text = text_of(&bytes);
     let error = |bytes: &[u8]| opened(bytes).expect_err("damage").to_string();
     for length in [0, 1, 10, 100, bytes.len() / 2, bytes.len() - 1] {
@@ -224,7 +225,7 @@ fn a_damaged_capsule_is_told_in_one_line() {
 
 #[test]
 fn texts_of_a_forged_capsule_cannot_break_a_line() {
-    let text = text_of(&capsule_of(&of_variant(Variant::Xp)));
+    let text = text_of(&capsule_of(&of_variant(Variant::XpX86)));
     let image =
         opened(&packed(&text)).expect("its own capsule").main_group().and_then(|group| group.identity.image.clone());
     let image = image.expect("a name");
@@ -237,7 +238,7 @@ fn texts_of_a_forged_capsule_cannot_break_a_line() {
 
 #[test]
 fn cancelling_ends_both_ways() {
-    let analysis = of_variant(Variant::Xp);
+    let analysis = of_variant(Variant::XpX86);
     let cancelled = progress();
     cancelled.cancel();
     let written = write_capsule(&analysis, &cancelled, &mut Vec::new());
@@ -249,7 +250,7 @@ fn cancelling_ends_both_ways() {
 #[test]
 fn a_capsule_opens_by_its_file_and_alone() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let files = write(folder.path(), SampleOptions { variant: Variant::Xp, size_bytes_per_dump: None });
+    let files = write(folder.path(), SampleOptions { variant: Variant::XpX86, size_bytes_per_dump: None });
     let path = folder.path().join("case.dumptrend");
     std::fs::write(&path, capsule_of(&analysed(&files))).expect("a folder to write to");
     let run = |inputs: &[&Path]| {
@@ -270,11 +271,11 @@ fn a_capsule_opens_by_its_file_and_alone() {
 /// Capsule texts of small samples, to be damaged.
 fn small_texts() -> &'static [String] {
     static TEXTS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
-    TEXTS.get_or_init(|| [Variant::Xp].map(|variant| text_of(&capsule_of(&of_variant(variant)))).to_vec())
+    TEXTS.get_or_init(|| [Variant::XpX86].map(|variant| text_of(&capsule_of(&of_variant(variant)))).to_vec())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Numbers and words exchanged anywhere: it opens or it does not, and what opens can be reported.
     #[test]

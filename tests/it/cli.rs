@@ -279,3 +279,35 @@ fn an_output_never_replaces_a_dump() {
     assert!(bytes_of(&program.folder().join("a.dmp")) == before);
     program.check(&["report", "a.dmp", "-o", "b.txt"], 0, 0);
 }
+
+#[test]
+fn a_case_capsule_tells_what_its_dumps_told_and_has_no_memory() {
+    let program = Program::new();
+    for (name, hours) in [("a.dmp", 1), ("b.dmp", 2), ("c.dmp", 3)] {
+        program.write_dump(name, hours);
+    }
+    let findings = |run: &Run| {
+        let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
+        report["findings"].clone()
+    };
+    let of_dumps = program.run(&["report", ".", "--format", "json"]);
+    let code = of_dumps.code.expect("an exit code");
+    program.check(&["capsule", ".", "-o", "case.dumptrend"], code, 0);
+    let of_capsule = program.check(&["report", "case.dumptrend", "--format", "json"], code, 0);
+    assert_eq!(findings(&of_capsule), findings(&of_dumps));
+    assert!(of_capsule.stdout.contains("opened from a case capsule"));
+    for arguments in
+        [&["dps", "case.dumptrend", "100000"][..], &["stacks", "case.dumptrend"], &["umdh", "case.dumptrend"]]
+    {
+        let run = program.check(arguments, 1, 1);
+        assert!(run.stderr.contains("a case capsule holds no memory"), "{}", run.stderr);
+    }
+    program.check(&["report", "case.dumptrend", "a.dmp"], 3, 1);
+    for (inputs, output) in [("a.dmp", "a.dmp"), ("case.dumptrend", "case.dumptrend")] {
+        let run = program.check(&["capsule", inputs, "-o", output], 2, 1);
+        assert!(run.stderr.contains("would replace"), "{}", run.stderr);
+    }
+    program.write("broken.dumptrend", "{}");
+    program.check(&["report", "broken.dumptrend"], 1, 1);
+    assert_eq!(program.run(&["capsule", "."]).code, Some(2), "no file to write was named");
+}

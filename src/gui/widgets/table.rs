@@ -348,7 +348,8 @@ impl TableArea<'_> {
                     let Some(model_row) = self.rows.get(row.index()) else { return };
                     row.set_selected(chosen.contains(&model_row) || options.selected_row == Some(model_row));
                     for column in 0..self.model.columns().len() {
-                        row.col(|ui| self.cell_ui(ui, model_row, column));
+                        let (_, cell) = row.col(|ui| self.cell_ui(ui, model_row, column));
+                        cell.context_menu(|ui| self.menu_ui(ui, model_row, column, output));
                     }
                     let response = row.response();
                     if response.clicked() {
@@ -363,6 +364,26 @@ impl TableArea<'_> {
             });
         });
         clicked
+    }
+
+    /// What can be copied of a cell: itself, its row, and the command by which WinDbg shows it.
+    fn menu_ui(&self, ui: &mut Ui, row: usize, column: usize, output: &mut TableOutput) {
+        let value = self.model.cell(row, column).value;
+        if ui.button("Copy the value").clicked() {
+            output.copied = Some(value.display());
+            ui.close();
+        }
+        if ui.button("Copy the row").clicked() {
+            output.copied = Some(to_tsv(self.model.as_ref(), &[row]));
+            ui.close();
+        }
+        if let Some(command) = self.model.windbg(row, column) {
+            ui.separator();
+            if ui.button(format!("Copy as WinDbg: {command}")).clicked() {
+                output.copied = Some(command);
+                ui.close();
+            }
+        }
     }
 
     fn cell_ui(&self, ui: &mut Ui, row: usize, column: usize) {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::file_name;
 use crate::base::problems::Problems;
+use crate::base::text_lines;
 
 pub mod contexts;
 pub mod counters;
@@ -69,6 +70,7 @@ pub struct Dump {
     pub system_memory: Option<SystemMemoryInfo>,
     #[serde(skip)]
     pub tokens: Option<Vec<TokenRecord>>,
+    #[serde(with = "text_lines")]
     pub comments: Vec<String>,
     pub exception: Option<ExceptionRecord>,
     pub problems: Problems,

@@ -115,7 +115,9 @@ fn with_debugger_offset(name: &str) -> String {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct FrameTable {
     frames: Vec<LogFrame>,
+    #[serde(skip)]
     by_address: HashMap<Va, FrameId>,
+    #[serde(skip)]
     by_text: HashMap<Box<[u8]>, FrameId>,
     text_bytes: usize,
 }

@@ -9,6 +9,7 @@ use crate::present::value::Value;
 use crate::process::heap::block::{Block, BlockKind, BlockSink, Loss, Trace};
 
 use super::block_kind_name;
+use crate::present::windbg;
 
 /// A list of more is scrolled by nobody; narrowing it down finds what it lacks.
 pub const MOST_BLOCKS: usize = 400_000;
@@ -163,5 +164,10 @@ impl TableModel for BlockTable {
             },
         };
         Cell::new(value)
+    }
+
+    fn windbg(&self, row: usize, _: usize) -> Option<String> {
+        let block = self.blocks.get(row)?;
+        Some(windbg::heap_block(block.user.unwrap_or(block.entry), self.width))
     }
 }

@@ -11,6 +11,7 @@ use crate::present::traces::stack_table::StackInterval;
 use crate::present::value::Value;
 
 use super::{course_name, front_end_name, kind_name};
+use crate::present::windbg;
 
 /// One row for each heap that any dump of the series has.
 pub struct HeapTable {
@@ -122,5 +123,13 @@ impl TableModel for HeapTable {
             _ => figures.map_or(Value::Absent, |figures| Value::text(front_end_name(figures.front_end))),
         };
         Cell::new(value)
+    }
+
+    fn windbg(&self, row: usize, column: usize) -> Option<String> {
+        let history = self.history(row)?;
+        // What the program holds WinDbg adds up by size; all other figures stand in its summary.
+        let is_of_blocks = matches!(column, 7..=9);
+        let by_size = || windbg::heap_blocks_by_size(history.base, history.width);
+        Some(if is_of_blocks { by_size() } else { windbg::HEAP_SUMMARY.to_owned() })
     }
 }

@@ -11,6 +11,7 @@ use crate::present::table::{Align, Cell, Column, Sort, TableModel};
 use crate::present::value::Value;
 
 use super::leading::{Naming, frame_text, leading_frame};
+use crate::present::windbg;
 
 /// Some stacks of a series, one row each.
 pub struct StackTable {
@@ -197,5 +198,12 @@ impl TableModel for StackTable {
             9 => Cell::new(dump_number(stacks.first_and_last(stack).map(|(_, last)| last))),
             column => self.outstanding_cell(stack, column),
         }
+    }
+
+    fn windbg(&self, row: usize, _: usize) -> Option<String> {
+        const ENTRY_POINTERS: u64 = 32;
+        let stack = self.stack(row)?;
+        let first = self.stacks.counts(stack, self.interval.to)?.first_entry;
+        (!first.is_null()).then(|| windbg::dps(first, self.stacks.width(stack), ENTRY_POINTERS))
     }
 }

@@ -10,7 +10,6 @@ use std::hash::{BuildHasher, Hasher};
 use serde::{Deserialize, Serialize};
 
 use crate::base::addr::{Va, VaRange};
-use crate::base::pairs;
 
 use super::block::{Block, BlockKind, BlockSink, Loss, Trace};
 
@@ -68,8 +67,8 @@ pub struct BlockTotals {
     by_kind: BTreeMap<BlockKind, Amount>,
     /// By the size of the whole block, ascending.
     pub sizes: Vec<(u64, SizeCount)>,
-    /// By the stack that allocated them; blocks in use.
-    #[serde(with = "pairs")]
+    /// By the stack that allocated them; blocks in use. Not in a case capsule, which has them joined with the stacks.
+    #[serde(skip)]
     pub stacks: HashMap<Trace, Amount>,
     /// Blocks whose stack was not counted apart.
     pub other_stacks: Amount,
