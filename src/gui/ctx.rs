@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use eframe::egui::{RichText, Ui};
+
 use super::command::Command;
 use super::session::Session;
 use super::settings::Settings;
@@ -29,6 +31,14 @@ impl<'a> ViewCtx<'a> {
     /// Asks for something; it happens before the next frame is painted.
     pub fn send(&self, command: Command) {
         self.commands.borrow_mut().push(command);
+    }
+
+    /// A small button that copies the WinDbg command which shows the same.
+    pub fn windbg_button(&self, ui: &mut Ui, command: &str) {
+        let text = RichText::new(command).monospace().small();
+        if ui.small_button(text).on_hover_text("Copy as WinDbg").clicked() {
+            self.send(Command::CopyText(command.to_owned()));
+        }
     }
 
     /// Passes on what the user copied from a table or saves of it.

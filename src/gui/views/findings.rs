@@ -173,10 +173,8 @@ fn evidence_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, evidence: &Evidence) {
                 ui.add(Label::new(text).wrap());
             }
         }
-        if let Some(command) = &evidence.windbg
-            && ui.small_button(RichText::new(command).monospace().small()).on_hover_text("Copy as WinDbg").clicked()
-        {
-            ctx.send(Command::CopyText(command.clone()));
+        if let Some(command) = &evidence.windbg {
+            ctx.windbg_button(ui, command);
         }
     });
 }

@@ -20,6 +20,7 @@ use crate::present::allocations::{AllocationTable, FIRST_SORT, fate_name};
 use crate::present::regions::{RegionTable, windbg_line};
 use crate::present::strip::{Stripe, StripeKind, stripes};
 use crate::present::table::TableModel;
+use crate::present::windbg;
 use crate::present::words::{usage_hint, usage_name};
 use crate::process::regions::usage::Usage;
 
@@ -181,6 +182,7 @@ fn details_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, snapshot: &Snapshot, row: usize) {
             if ui.small_button("Copy as WinDbg text").on_hover_text("The line that !address shows").clicked() {
                 ctx.send(Command::CopyText(line.clone()));
             }
+            ctx.windbg_button(ui, &windbg::address(region.range.start, snapshot.pointer_width()));
         });
         ui.add(Label::new(RichText::new(&line).monospace()).truncate());
         if let Some(base) = region.allocation_base {

@@ -9,6 +9,7 @@ use crate::gui::ctx::ViewCtx;
 use crate::present::heaps::block_kind_name;
 use crate::present::hexdump::{line_count, line_text};
 use crate::present::traces::leading::frame_text;
+use crate::present::windbg;
 use crate::process::heap::block::Block;
 
 use super::Shown;
@@ -27,10 +28,7 @@ pub(super) fn detail_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, shown: &Shown, width: Po
             ctx.send(Command::CopyText(lines.join("\n")));
         }
         if let Some(user) = block.user {
-            let command = format!("!heap -p -a {}", user.windbg(width));
-            if ui.small_button("Copy as WinDbg").on_hover_text(&command).clicked() {
-                ctx.send(Command::CopyText(command));
-            }
+            ctx.windbg_button(ui, &windbg::heap_block(user, width));
         }
     });
     Grid::new("block fields").num_columns(4).spacing([12.0, 2.0]).show(ui, |ui| {

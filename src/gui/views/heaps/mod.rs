@@ -23,6 +23,7 @@ use crate::present::heaps::summary::heap_summary;
 use crate::present::heaps::verdict::{outstanding_lines, verdict_lines};
 use crate::present::table::TableModel;
 use crate::present::traces::stack_table::StackInterval;
+use crate::present::windbg;
 
 /// What the tab remembers.
 pub struct HeapsState {
@@ -233,6 +234,7 @@ fn listing_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, shown: &Shown) {
                 if ui.small_button("Copy").on_hover_text("Copy as WinDbg prints it").clicked() {
                     ctx.send(Command::CopyText(text.clone()));
                 }
+                ctx.windbg_button(ui, windbg::HEAP_SUMMARY);
             });
             ui.add(Label::new(RichText::new(text).monospace()).extend());
             ui.add_space(8.0);

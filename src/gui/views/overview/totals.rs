@@ -7,6 +7,7 @@ use crate::base::units::{ByteSize, grouped};
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
 use crate::present::summary::{largest_free_text, sections, sections_text};
+use crate::present::windbg;
 
 const COUNT_CHARS: usize = 8;
 const SIZE_CHARS: usize = 9;
@@ -20,9 +21,12 @@ pub fn totals_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, snapshot: &Snapshot) {
         ui.weak("This dump has no memory info list, so the totals of its address space are not known.");
         return;
     }
-    if ui.small_button("Copy").on_hover_text("Copy all totals as text").clicked() {
-        ctx.send(Command::CopyText(sections_text(snapshot)));
-    }
+    ui.horizontal(|ui| {
+        if ui.small_button("Copy").on_hover_text("Copy all totals as text").clicked() {
+            ctx.send(Command::CopyText(sections_text(snapshot)));
+        }
+        ctx.windbg_button(ui, windbg::ADDRESS_SUMMARY);
+    });
     for section in sections {
         ui.add_space(4.0);
         Grid::new(section.title).num_columns(4).striped(true).spacing([8.0, 2.0]).min_col_width(16.0).show(ui, |ui| {

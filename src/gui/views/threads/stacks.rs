@@ -10,6 +10,7 @@ use crate::gui::ctx::ViewCtx;
 use crate::present::stacks::{StackForm, end_text, stack_text, thread_text};
 use crate::present::thread_matrix::{ThreadMatrix, thread_facts, thread_name};
 use crate::present::traces::stack_table::frame_lines;
+use crate::present::windbg;
 use crate::process::stacks::{ThreadStack, ThreadStacks};
 
 use super::Shown;
@@ -102,6 +103,7 @@ fn side_ui(
             let text = thread_text(snapshot, thread, stacks, &shown.naming.symbols, form);
             ctx.send(Command::CopyText(text));
         }
+        ctx.windbg_button(ui, &windbg::thread_stack(thread.tid));
     });
     let facts = thread_facts(snapshot, thread, stacks);
     ui.add(Label::new(RichText::new(facts).small().weak()).wrap());
