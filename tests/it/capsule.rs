@@ -1,12 +1,12 @@
 //! Case capsules: what was analysed comes back as it was, without what must not be sent, from whatever file is given.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dumptrend::analysis::Analysis;
 use dumptrend::analysis::capsule::{CapsuleError, is_capsule, read_capsule, write_capsule};
-use dumptrend::analysis::run::{SymbolSearch, diagnose, load_symbols, read_logs, run, unwind_threads};
+use dumptrend::analysis::run::{SymbolSearch, diagnose, load_symbols, run};
 use dumptrend::base::progress::Progress;
 use dumptrend::report::csv::{CsvTable, csv_report};
 use dumptrend::report::html::html_report;
@@ -14,12 +14,12 @@ use dumptrend::report::json::json_report;
 use dumptrend::report::text::text_report;
 use dumptrend::sample::{SampleOptions, Variant};
 use flate2::Compression;
-use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::support::sample_series::{decode_all, sample_series, write};
+use crate::support::capsule_seeds::{all_stages, capsule_of, text_of};
+use crate::support::sample_series::{sample_series, write};
 use crate::support::shared::shared_file;
 
 fn progress() -> Progress {
@@ -28,9 +28,7 @@ fn progress() -> Progress {
 
 /// All stages, as the console program runs them.
 fn analysed(inputs: &[PathBuf]) -> Arc<Analysis> {
-    let opened = run(inputs, &progress()).expect("nobody cancels");
-    let decoded = read_logs(&decode_all(&opened), &progress()).expect("nobody cancels");
-    named(&unwind_threads(&decoded, &progress()).expect("nobody cancels"))
+    Arc::new(diagnose(&all_stages(inputs), &progress()).expect("nobody cancels"))
 }
 
 fn named(analysis: &Analysis) -> Arc<Analysis> {
@@ -38,20 +36,8 @@ fn named(analysis: &Analysis) -> Arc<Analysis> {
     Arc::new(diagnose(&named, &progress()).expect("nobody cancels"))
 }
 
-fn capsule_of(analysis: &Analysis) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    write_capsule(analysis, &progress(), &mut bytes).expect("memory takes it");
-    bytes
-}
-
 fn opened(bytes: &[u8]) -> Result<Analysis, CapsuleError> {
     read_capsule(PathBuf::from("case.dumptrend"), bytes, &progress())
-}
-
-fn text_of(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    GzDecoder::new(bytes).read_to_string(&mut text).expect("a whole capsule");
-    text
 }
 
 fn packed(text: &str) -> Vec<u8> {

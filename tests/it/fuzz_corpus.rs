@@ -5,12 +5,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use dumptrend::analysis::fuzz::{find_and_decode, open_and_walk, read_as_log, walk_heap};
+use dumptrend::analysis::fuzz::{find_and_decode, open_and_walk, read_as_capsule, read_as_log, walk_heap};
 use dumptrend::process::heap::head::HeapKind;
 use dumptrend::process::traces::{FoundBy, StoreKind, TraceStore};
 use proptest::prelude::*;
 
 use crate::support::build_umdh::umdh_seeds;
+use crate::support::capsule_seeds::capsule_seeds;
 use crate::support::heap_seeds::{HEALTHY, heap_seeds};
 use crate::support::seeds::seeds;
 use crate::support::shared::bytes_of;
@@ -21,13 +22,14 @@ const LARGEST_SEED_BYTES: usize = 20_000;
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 /// Each target with the seeds that its folder must hold.
-fn corpora() -> [(&'static str, Seeds); 5] {
+fn corpora() -> [(&'static str, Seeds); 6] {
     [
         ("dump", seeds()),
         ("heap", heap_seeds()),
         ("indexed_database", database_seeds()),
         ("heap_log", log_seeds()),
         ("umdh", umdh_seeds()),
+        ("capsule", capsule_seeds()),
     ]
 }
 
@@ -90,6 +92,13 @@ fn healthy_heaps_are_whole() {
 fn every_log_is_survived() {
     let read: Vec<bool> = files("umdh").iter().map(|path| read_as_log(&bytes_of(path))).collect();
     assert!(read.iter().filter(|is_log| **is_log).count() >= 12, "{} seeds", read.len());
+}
+
+#[test]
+fn every_capsule_is_survived() {
+    let text = |path: &PathBuf| String::from_utf8(bytes_of(path)).expect("text");
+    let read: Vec<bool> = files("capsule").iter().map(|path| read_as_capsule(&text(path))).collect();
+    assert_eq!(read.iter().filter(|is_capsule| **is_capsule).count(), 3, "{} seeds", read.len());
 }
 
 #[test]

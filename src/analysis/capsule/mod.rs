@@ -106,7 +106,11 @@ fn write_json(analysis: &Analysis, out: &mut impl Write) -> Result<(), io::Error
 /// When cancelled, when it is damaged or cut off, and when another version's form is not this one's.
 pub fn read_capsule(path: PathBuf, bytes: &[u8], progress: &Progress) -> Result<Analysis, CapsuleError> {
     progress.start("opening the case capsule", 0);
-    let text = unpack(bytes, progress)?;
+    read_text(path, &unpack(bytes, progress)?, progress)
+}
+
+/// Reads what is under the gzip.
+pub(super) fn read_text(path: PathBuf, text: &str, progress: &Progress) -> Result<Analysis, CapsuleError> {
     let (head, body) = text.split_once('\n').ok_or_else(|| CapsuleError::Damaged("it has no head".to_owned()))?;
     if head.len() as u64 > MOST_HEAD_BYTES {
         return Err(CapsuleError::Damaged("its head is too long".to_owned()));

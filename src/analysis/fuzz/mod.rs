@@ -1,13 +1,15 @@
 //! The way in for fuzz targets, and for the tests that replay their corpora: any bytes, through reader and snapshot, through
-//! the decoders of the trace stores (`stores`) and of heaps (`heaps`), or through the reader of UMDH logs (`logs`).
+//! the decoders of the trace stores (`stores`) and of heaps (`heaps`), through the reader of UMDH logs (`logs`), or any text as a case capsule (`capsule`).
 //!
 //! What must not happen: a panic, a hang, or memory in proportion to a number found in the bytes.
 
+mod capsule;
 mod heaps;
 mod logs;
 mod process_image;
 mod stores;
 
+pub use capsule::read_as_capsule;
 pub use heaps::walk_heap;
 pub use logs::read_as_log;
 pub use stores::find_and_decode;

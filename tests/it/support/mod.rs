@@ -9,6 +9,7 @@ pub mod build_log;
 pub mod build_process;
 pub mod build_umdh;
 pub mod build_wow64;
+pub mod capsule_seeds;
 pub mod code_image;
 pub mod heap_seeds;
 pub mod process_image;
