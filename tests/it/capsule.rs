@@ -245,7 +245,7 @@ fn a_capsule_opens_by_its_file_and_alone() {
     };
     let alone = run(&[&path]);
     assert_eq!(alone.capsule.as_ref().map(|capsule| &capsule.path), Some(&path));
-    assert!(alone.failures.is_empty() && alone.notes[0].text.starts_with("opened from a case capsule"));
+    assert!(alone.failures.is_empty() && alone.notes[0].text.starts_with("from a case capsule"));
     // In its folder it does not stand for a dump; named with others, the others are opened.
     let in_folder = run(&[folder.path()]);
     assert!(in_folder.capsule.is_none() && in_folder.failures.is_empty() && !in_folder.is_empty());

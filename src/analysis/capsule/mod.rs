@@ -106,11 +106,11 @@ fn write_json(analysis: &Analysis, out: &mut impl Write) -> Result<(), io::Error
 /// When cancelled, when it is damaged or cut off, and when another version's form is not this one's.
 pub fn read_capsule(path: PathBuf, bytes: &[u8], progress: &Progress) -> Result<Analysis, CapsuleError> {
     progress.start("opening the case capsule", 0);
-    read_text(path, &unpack(bytes, progress)?, progress)
+    read_text(path, unpack(bytes, progress)?, progress)
 }
 
 /// Reads what is under the gzip.
-pub(super) fn read_text(path: PathBuf, text: &str, progress: &Progress) -> Result<Analysis, CapsuleError> {
+pub(super) fn read_text(path: PathBuf, text: String, progress: &Progress) -> Result<Analysis, CapsuleError> {
     let (head, body) = text.split_once('\n').ok_or_else(|| CapsuleError::Damaged("it has no head".to_owned()))?;
     if head.len() as u64 > MOST_HEAD_BYTES {
         return Err(CapsuleError::Damaged("its head is too long".to_owned()));
@@ -122,6 +122,8 @@ pub(super) fn read_text(path: PathBuf, text: &str, progress: &Progress) -> Resul
     }
     progress.check()?;
     let body = safe_text::safe_json(body);
+    // Only one of the two texts stays while the third form of the same is made.
+    drop(text);
     progress.check()?;
     let mut analysis: Analysis = serde_json::from_str(&body).map_err(damaged)?;
     progress.check()?;
@@ -135,8 +137,8 @@ pub(super) fn read_text(path: PathBuf, text: &str, progress: &Progress) -> Resul
 
 fn note(made_by: &str) -> Note {
     let text = format!(
-        "opened from a case capsule of dumptrend {made_by}, which holds no memory of the process, no command line and no \
-         environment: what needs them is shown as absent, the dumps themselves have it"
+        "from a case capsule of dumptrend {made_by}: the dumps themselves have memory, command line and environment, which \
+         are not in it"
     );
     Note { text, dumps: Vec::new() }
 }

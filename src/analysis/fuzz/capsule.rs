@@ -12,7 +12,7 @@ use crate::base::progress::Progress;
 /// # Panics
 /// When an error takes more than one line.
 pub fn read_as_capsule(text: &str) -> bool {
-    let analysis = match read_text(PathBuf::from("any.dumptrend"), text, &Progress::default()) {
+    let analysis = match read_text(PathBuf::from("any.dumptrend"), text.to_owned(), &Progress::default()) {
         Ok(analysis) => analysis,
         Err(error) => {
             assert!(!error.to_string().contains('\n'), "an error takes one line: {error}");

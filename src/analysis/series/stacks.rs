@@ -14,6 +14,7 @@ const MOST_STACKS: usize = 1 << 19;
 
 /// What one dump has of a stack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(into = "CountNumbers", from = "CountNumbers")]
 pub struct StackCounts {
     pub entry_count: u64,
     /// Sum of the entries' trace counts, each of which stops at 0x7ff.
@@ -23,6 +24,22 @@ pub struct StackCounts {
     pub store_bytes: u64,
     /// The lowest of its entries; null where there is none.
     pub first_entry: Va,
+}
+
+/// Counts in a file: the fields in their order, because millions of names would be most of it.
+type CountNumbers = (u64, u64, u64, u64, Va);
+
+impl From<StackCounts> for CountNumbers {
+    fn from(counts: StackCounts) -> Self {
+        let StackCounts { entry_count, use_count, saturated_entry_count, store_bytes, first_entry } = counts;
+        (entry_count, use_count, saturated_entry_count, store_bytes, first_entry)
+    }
+}
+
+impl From<CountNumbers> for StackCounts {
+    fn from((entry_count, use_count, saturated_entry_count, store_bytes, first_entry): CountNumbers) -> Self {
+        Self { entry_count, use_count, saturated_entry_count, store_bytes, first_entry }
+    }
 }
 
 /// Number of an address among those that occur in the stacks.
@@ -47,10 +64,23 @@ pub enum Coverage {
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(into = "(u32, u16, PointerWidth)", from = "(u32, u16, PointerWidth)")]
 struct Head {
     frames_start: u32,
     depth: u16,
     width: PointerWidth,
+}
+
+impl From<Head> for (u32, u16, PointerWidth) {
+    fn from(head: Head) -> Self {
+        (head.frames_start, head.depth, head.width)
+    }
+}
+
+impl From<(u32, u16, PointerWidth)> for Head {
+    fn from((frames_start, depth, width): (u32, u16, PointerWidth)) -> Self {
+        Self { frames_start, depth, width }
+    }
 }
 
 /// See the file's head. Stacks are named by their position.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::base::file_name;
 use crate::base::problems::Problems;
@@ -60,6 +60,8 @@ pub struct Dump {
     pub thread_infos: Option<Vec<ThreadInfoRecord>>,
     pub thread_names: BTreeMap<u32, String>,
     pub memory: DumpMemory,
+    /// A case capsule keeps that there is one: the map made of it says the same and more.
+    #[serde(serialize_with = "presence_alone")]
     pub memory_info: Option<Vec<MemoryInfoRecord>>,
     /// Whether every entry that the memory info list names is in the file: only then do sums over it mean something.
     pub has_whole_memory_info: bool,
@@ -77,6 +79,10 @@ pub struct Dump {
     /// Equal for two files with the same head, size and end: copies of one dump.
     #[serde(skip)]
     pub fingerprint: Fingerprint,
+}
+
+fn presence_alone<S: Serializer>(list: &Option<Vec<MemoryInfoRecord>>, target: S) -> Result<S::Ok, S::Error> {
+    list.as_ref().map(|_| <[MemoryInfoRecord; 0]>::default()).serialize(target)
 }
 
 /// Tells copies of one file from different dumps without reading the whole of them.
