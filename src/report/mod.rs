@@ -6,6 +6,7 @@ pub mod html;
 pub mod json;
 mod json_findings;
 mod json_heaps;
+mod json_modules;
 mod json_outstanding;
 mod json_threads;
 mod json_umdh;

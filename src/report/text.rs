@@ -14,6 +14,7 @@ use crate::present::heaps::heap_table::HeapTable;
 use crate::present::heaps::heaps_of;
 use crate::present::heaps::summary::heap_summary;
 use crate::present::heaps::verdict::{outstanding_lines, verdict_lines};
+use crate::present::modules::{ModuleTable, change_lines, lm_lines};
 use crate::present::process::process_facts;
 use crate::present::summary;
 use crate::present::table::{TableModel, to_text};
@@ -30,6 +31,8 @@ use super::text_umdh::umdh_text;
 const MOST_THREADS: usize = 10;
 /// And so is a longer list of stacks.
 const MOST_STACKS: usize = 20;
+/// And of modules that changed.
+const MOST_MODULES: usize = 20;
 
 /// The whole report.
 pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> String {
@@ -70,6 +73,7 @@ pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Strin
             text.push_str(&heaps_text(analysis, &interval, dump, snapshot));
             text.push_str(&traces_text(analysis, dump, &interval));
             text.push_str(&thread_text(dump, snapshot));
+            text.push_str(&modules_text(analysis, &interval, dump));
         }
         text.push_str(&problems_text(analysis, &group.dumps));
     }
@@ -124,6 +128,18 @@ fn thread_text(dump: DumpIdx, snapshot: &Snapshot) -> String {
     let more = if more > 0 { format!(" (the first {MOST_THREADS}, {more} more threads)") } else { String::new() };
     let lines: Vec<String> = runaway.lines().map(|line| format!("  {line}\n")).collect();
     format!("\nCPU times of dump {dump}{more}\n{}", lines.concat())
+}
+
+/// The modules that are not the same in both compared dumps; nothing where all are.
+fn modules_text(analysis: &Analysis, interval: &[DumpIdx], dump: DumpIdx) -> String {
+    let table = interval.first().and_then(|from| ModuleTable::new(analysis, *from, dump));
+    let Some(table) = table else { return String::new() };
+    let rows = table.changed_rows();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let lines = change_lines(&table).into_iter().chain(lm_lines(&table, &rows, MOST_MODULES));
+    lines.fold("\nmodules that changed\n".to_owned(), |text, line| format!("{text}  {line}\n"))
 }
 
 /// What the heaps did, and `!heap -s` of the last dump.

@@ -10,9 +10,12 @@ mod gui;
 #[cfg(feature = "gui-images")]
 mod gui_pictures;
 #[cfg(feature = "gui")]
+mod gui_modules;
+#[cfg(feature = "gui")]
 mod gui_umdh;
 mod heap;
 mod html;
+mod modules;
 mod real;
 mod real_process;
 mod regions;

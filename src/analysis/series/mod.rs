@@ -10,6 +10,7 @@ pub mod growth;
 pub mod handles;
 pub mod heaps;
 pub mod leading_frame;
+pub mod modules;
 pub mod outstanding;
 pub mod stacks;
 pub mod store_growth;

@@ -77,7 +77,7 @@ fn group_html(analysis: &Arc<Analysis>, group: &ProcessGroup, baseline: Option<D
         ("traces", "Stack traces", sections::traces(analysis, &interval)),
         ("address-space", "Address space", sections::address_space(analysis, &interval)),
         ("process", "Process", sections::process(analysis, &interval)),
-        ("modules", "Modules and symbols", sections::modules(analysis, group)),
+        ("modules", "Modules and symbols", sections::modules(analysis, group, &interval)),
     ];
     html.push_str("<nav class=\"screen\">");
     for (name, title, body) in &parts {

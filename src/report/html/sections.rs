@@ -10,6 +10,7 @@ use crate::present::dumps::DumpTable;
 use crate::present::heaps::heaps_of;
 use crate::present::heaps::summary::heap_summary;
 use crate::present::heaps::verdict::{outstanding_lines, verdict_lines};
+use crate::present::modules::{ModuleTable, change_lines};
 use crate::present::process::process_facts;
 use crate::present::series_plot::{Axis, series_plot};
 use crate::present::stacks::{StackForm, stack_text};
@@ -168,15 +169,27 @@ pub(super) fn process(analysis: &Analysis, interval: &[DumpIdx]) -> String {
     if facts.is_empty() { facts } else { format!("<dl>\n{facts}</dl>\n") }
 }
 
-pub(super) fn modules(analysis: &Analysis, group: &ProcessGroup) -> String {
+/// What became of the modules over the interval, and where their names come from.
+pub(super) fn modules(analysis: &Analysis, group: &ProcessGroup, interval: &[DumpIdx]) -> String {
+    let ends = interval.first().copied().zip(interval.last().copied());
+    let compared = ends.and_then(|(from, to)| ModuleTable::new(analysis, from, to));
+    let mut html = compared.as_ref().map_or_else(String::new, |compared| {
+        let changed = compared.changed_rows();
+        paragraphs(&capitalised(change_lines(compared))) + &table(compared, &changed, MOST_MODULES)
+    });
     let symbols = analysis.symbols_of(group);
     if symbols.modules().is_empty() {
-        return String::new();
+        return html;
     }
-    let summary = paragraph(&symbols_summary(&symbols));
-    let Some(snapshot) = group.dumps.last().and_then(|dump| analysis.snapshot(*dump)) else { return summary };
-    let model = SymbolsTable::new(Arc::clone(snapshot), symbols);
-    summary + &folded("All modules", &whole_table(&model, MOST_MODULES), false)
+    html.push_str(&paragraphs(&capitalised(vec![symbols_summary(&symbols)])));
+    if let Some(snapshot) = group.dumps.last().and_then(|dump| analysis.snapshot(*dump)) {
+        let model = SymbolsTable::new(Arc::clone(snapshot), symbols);
+        html.push_str(&folded("Symbols of all modules", &whole_table(&model, MOST_MODULES), false));
+    }
+    if let Some(compared) = compared {
+        html.push_str(&folded("All modules compared", &whole_table(&compared, MOST_MODULES), false));
+    }
+    html
 }
 
 /// UMDH logs, as the text report has them.
