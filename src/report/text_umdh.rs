@@ -114,15 +114,33 @@ pub(super) fn log_points(
 
 /// The stacks of the process with most logs as a table; of a comparison where there are no raw logs.
 pub(super) fn main_table(analysis: &Analysis, baseline: Option<DumpIdx>) -> Option<Box<dyn TableModel>> {
+    let group = main_logs(analysis)?;
+    let series = analysis.umdh_of(group)?;
+    match log_points(analysis, group, series, baseline) {
+        Some((from, to)) => Some(Box::new(UmdhStackTable::of_all(series, naming_of(analysis, group), from, to))),
+        None => comparison_of(analysis, group),
+    }
+}
+
+fn main_logs(analysis: &Analysis) -> Option<&LogGroup> {
     let is_raw = |group: &&LogGroup| {
         group.logs.iter().filter_map(|log| analysis.log(*log)).any(|log| log.file.kind == LogKind::Raw)
     };
-    let group = analysis.log_groups.iter().find(is_raw).or_else(|| analysis.log_groups.first())?;
-    let series = analysis.umdh_of(group)?;
-    let naming = naming_of(analysis, group);
-    if let Some((from, to)) = log_points(analysis, group, series, baseline) {
-        return Some(Box::new(UmdhStackTable::of_all(series, naming, from, to)));
-    }
-    let (_, comparison) = series.comparisons.first()?;
-    Some(Box::new(ComparisonTable::of_all(comparison, naming)))
+    analysis.log_groups.iter().find(is_raw).or_else(|| analysis.log_groups.first())
+}
+
+/// The logs of the process with most logs, with the totals of each.
+pub(super) fn log_table(analysis: &Arc<Analysis>) -> Option<Box<dyn TableModel>> {
+    let group = main_logs(analysis)?;
+    Some(Box::new(UmdhLogTable::new(Arc::clone(analysis), group)))
+}
+
+/// The first comparison of two logs, of any process.
+pub(super) fn comparison_table(analysis: &Analysis) -> Option<Box<dyn TableModel>> {
+    analysis.log_groups.iter().find_map(|group| comparison_of(analysis, group))
+}
+
+fn comparison_of(analysis: &Analysis, group: &LogGroup) -> Option<Box<dyn TableModel>> {
+    let (_, comparison) = analysis.umdh_of(group)?.comparisons.first()?;
+    Some(Box::new(ComparisonTable::of_all(comparison, naming_of(analysis, group))))
 }
