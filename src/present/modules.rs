@@ -8,6 +8,7 @@ use crate::analysis::series::modules::{
     ModuleChange, ModuleHistory, Seen, SeriesModules, image_bytes, module_histories,
 };
 use crate::analysis::snapshot::Snapshot;
+use crate::analysis::thresholds::{MOST_NAMED, UNLOADED_AGAIN_AND_AGAIN};
 use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::ids::{DumpIdx, ModuleIdx};
 use crate::base::time::UtcTime;
@@ -17,13 +18,6 @@ use crate::input::symbols::{SymbolQuality, SymbolTable, windbg_module_name};
 
 use super::table::{Align, Cell, Column, TableModel, Tone};
 use super::value::{ABSENT_TEXT, Value};
-
-/// Loaded and unloaded so often is no start of the program: a thing is fetched anew for each use. Three, because a plug-in that
-/// is tried, loaded and closed at the end is unloaded twice.
-const UNLOADED_AGAIN_AND_AGAIN: u64 = 3;
-
-/// Modules that a sentence names; the table has all.
-const MOST_NAMED: usize = 5;
 
 /// One row for each module that any dump of the process has or remembers.
 pub struct ModuleTable {

@@ -266,7 +266,7 @@ impl SeriesFacts {
 
     /// Whether there are enough dumps to tell a direction.
     pub fn shows_direction(&self) -> bool {
-        self.dumps.len() >= super::thresholds::LEAST_DUMPS_FOR_A_DIRECTION
+        self.dumps.len() >= crate::analysis::thresholds::LEAST_DUMPS_FOR_A_DIRECTION
     }
 
     /// `dumps 1 to 6`, `dump 1`.

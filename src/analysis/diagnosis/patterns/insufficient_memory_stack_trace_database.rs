@@ -3,11 +3,11 @@
 use super::super::evidence::{Evidence, Number, Place, Strength, percent_text, windbg_address};
 use super::super::facts::{SeriesFacts, StoreFacts, TraceFacts};
 use super::super::pattern::PatternId;
-use super::super::thresholds::{REPEATING_ENTRIES_PER_STACK, STORE_DOMINANT_PERCENT, STORE_NEARLY_FULL_PERCENT};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, plural, sizes_text};
 use crate::analysis::series::growth::{Values, sum};
 use crate::analysis::series::store_growth::TimeToFull;
+use crate::analysis::thresholds::{REPEATING_ENTRIES_PER_STACK, STORE_DOMINANT_PERCENT, STORE_NEARLY_FULL_PERCENT};
 use crate::base::units::{ByteDelta, ByteSize, grouped};
 use crate::process::peb::global_flag;
 use crate::process::traces::StoreKind;
@@ -72,7 +72,7 @@ fn full_store(facts: &SeriesFacts, traces: &TraceFacts, store: &StoreFacts) -> F
     let room = store.room_left.last();
     let left = room.map_or_else(
         || "no room left".to_owned(),
-        |room| match room / super::super::thresholds::PAGE_BYTES {
+        |room| match room / crate::analysis::thresholds::PAGE_BYTES {
             0 => "no page left".to_owned(),
             1 => "one page left".to_owned(),
             pages => format!("{pages} pages left"),
