@@ -27,6 +27,7 @@ pub mod thread_groups;
 pub mod thread_matrix;
 pub mod thread_matrix_rows;
 pub mod threads;
+pub mod time_to_full;
 pub mod traces;
 pub mod umdh;
 pub mod uses;

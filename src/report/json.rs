@@ -34,6 +34,7 @@ use super::json_findings::{FindingEntry, finding_entries};
 use super::json_heaps::{Heap, Key, heaps, lfh_keys};
 use super::json_modules::{ModuleSeries, module_series};
 use super::json_outstanding::{OutstandingTotals, outstanding_of};
+use super::json_series::{HandleEntries, WallEntry, handles, time_to_full};
 use super::json_threads::{ThreadEntry, threads};
 use super::json_umdh::{UmdhLog, UmdhProcess, umdh, umdh_series};
 
@@ -59,6 +60,10 @@ struct Report {
     umdh_series: Option<Vec<UmdhProcess>>,
     /// Of the process above, over its dumps from the baseline on; `null` without dumps.
     module_series: Option<ModuleSeries>,
+    /// Open handles by type; `null` where no dump of the process has a list of handles.
+    handles: Option<HandleEntries>,
+    /// Walls that the process goes towards at its present rate, the nearest first.
+    time_to_full: Vec<WallEntry>,
     /// Of the process above, over its dumps from the baseline on.
     findings: Vec<FindingEntry>,
     failures: Vec<FileText>,
@@ -315,6 +320,11 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
             traces.stacks.left_out_count.saturating_add(unlisted_count)
         }),
         module_series: analysis.main_group().and_then(|group| module_series(analysis, &group.compared_dumps(baseline))),
+        handles: analysis.main_group().and_then(|group| handles(analysis, &group.compared_dumps(baseline))),
+        time_to_full: analysis
+            .main_group()
+            .map(|group| time_to_full(analysis, &group.compared_dumps(baseline)))
+            .unwrap_or_default(),
         findings: findings_of(analysis, baseline),
         umdh: analysis.umdh.is_some().then(|| umdh(analysis)),
         umdh_series: analysis.umdh.is_some().then(|| umdh_series(analysis)),

@@ -8,6 +8,7 @@ mod json_findings;
 mod json_heaps;
 mod json_modules;
 mod json_outstanding;
+mod json_series;
 mod json_threads;
 mod json_umdh;
 pub mod text;

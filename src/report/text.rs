@@ -19,6 +19,7 @@ use crate::present::process::process_facts;
 use crate::present::summary;
 use crate::present::table::{TableModel, to_text};
 use crate::present::threads::runaway_text;
+use crate::present::time_to_full::wall_lines;
 use crate::present::traces::leading::{Naming, SkipRules};
 use crate::present::traces::stack_table::{StackInterval, StackTable, frame_lines};
 use crate::present::traces::{growth_lines, store_lines};
@@ -48,6 +49,9 @@ pub fn text_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Strin
         let interval = group.compared_dumps(baseline);
         text.push_str(&format!("\n{}\n", headline(analysis, &interval)));
         for line in equal_size_lines(analysis, &interval) {
+            text.push_str(&format!("  {line}\n"));
+        }
+        for line in wall_lines(analysis, &interval) {
             text.push_str(&format!("  {line}\n"));
         }
         text.push_str(&findings_text(analysis, &interval));

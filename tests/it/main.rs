@@ -25,6 +25,7 @@ mod series;
 mod stacks;
 mod support;
 mod symbols;
+mod time_to_full;
 mod traces;
 mod umdh;
 mod umdh_logs;

@@ -5,9 +5,10 @@
 
 use crate::analysis::series::growth::Values;
 use crate::analysis::series::handles::SeriesHandles;
-use crate::analysis::series::store_growth::{EntryGrowth, TimeToFull};
+use crate::analysis::series::store_growth::EntryGrowth;
 use crate::analysis::series::thread_doing::Doing;
 use crate::analysis::series::threads::CpuSpent;
+use crate::analysis::series::time_to_full::TimeToFull;
 use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::ids::DumpIdx;
 use crate::base::time::UtcTime;

@@ -17,6 +17,7 @@ pub mod store_growth;
 pub mod thread_doing;
 pub mod thread_stacks;
 pub mod threads;
+pub mod time_to_full;
 pub mod traces;
 pub mod trend;
 pub mod umdh_group;

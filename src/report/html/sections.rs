@@ -231,7 +231,7 @@ pub(super) fn measured(analysis: &Analysis) -> String {
     section("measured", "How this was measured", &paragraphs(&lines))
 }
 
-fn capitalised(lines: Vec<String>) -> Vec<String> {
+pub(super) fn capitalised(lines: Vec<String>) -> Vec<String> {
     let first = |line: String| {
         let mut chars = line.chars();
         chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
