@@ -12,6 +12,7 @@ pub mod run;
 mod run_logs;
 pub mod series;
 pub mod snapshot;
+pub mod thresholds;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -48,7 +48,7 @@ pub struct ReportArguments {
     pub sample: bool,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// Which table a CSV report holds, uses when not said; regions and threads are those of the last dump.
+    /// Which table a CSV report holds, uses when not said. Blocks of a heap one by one are saved in the window.
     #[arg(long, value_enum)]
     pub table: Option<Table>,
     /// Write to a file instead of standard output.
@@ -84,33 +84,82 @@ pub struct SymbolArguments {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Format {
+    /// For reading, in WinDbg's forms where it has one.
     Text,
+    /// The text report as Markdown, for a tracker or a wiki.
+    Markdown,
+    /// For programs.
     Json,
+    /// One file with plots, to send or print.
     Html,
+    /// One table: see --table.
     Csv,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Table {
+    /// What was found, ruled out and undecided, with the evidence.
+    Findings,
+    /// All dumps.
     Dumps,
+    /// Committed memory by use.
     Uses,
+    /// Committed memory by type.
+    Types,
+    /// Regions of the last dump.
     Regions,
+    /// Allocations of the two compared dumps: born, grown, shrunk, gone.
+    Allocations,
+    /// Open handles by type, in each dump.
+    Handles,
+    /// Modules: loaded, unloaded, moved, replaced.
+    Modules,
+    /// Where the names of each module come from.
+    Symbols,
+    /// Threads of the last dump.
     Threads,
+    /// CPU time of each thread in each interval.
+    Cpu,
+    /// Equal stacks of threads.
+    ThreadStacks,
+    /// Stacks of the stack trace database.
     Stacks,
+    /// Heaps.
     Heaps,
+    /// Blocks of each heap by size.
+    BlockSizes,
+    /// Stacks of the UMDH logs.
     Umdh,
+    /// The UMDH logs with their totals.
+    UmdhLogs,
+    /// A comparison of two UMDH logs.
+    UmdhComparison,
+    /// What was damaged, missing or noteworthy.
+    Log,
 }
 
 impl From<Table> for CsvTable {
     fn from(table: Table) -> Self {
         match table {
+            Table::Findings => Self::Findings,
             Table::Dumps => Self::Dumps,
             Table::Uses => Self::Uses,
+            Table::Types => Self::Types,
             Table::Regions => Self::Regions,
+            Table::Allocations => Self::Allocations,
+            Table::Handles => Self::Handles,
+            Table::Modules => Self::Modules,
+            Table::Symbols => Self::Symbols,
             Table::Threads => Self::Threads,
+            Table::Cpu => Self::Cpu,
+            Table::ThreadStacks => Self::ThreadStacks,
             Table::Stacks => Self::Stacks,
             Table::Heaps => Self::Heaps,
+            Table::BlockSizes => Self::BlockSizes,
             Table::Umdh => Self::Umdh,
+            Table::UmdhLogs => Self::UmdhLogs,
+            Table::UmdhComparison => Self::UmdhComparison,
+            Table::Log => Self::Log,
         }
     }
 }

@@ -3,15 +3,13 @@
 use crate::analysis::Analysis;
 use crate::analysis::series::delta::share_of_growth_percent;
 use crate::analysis::series::equal_sizes::{EqualSizes, equal_sizes};
+use crate::analysis::thresholds::STEADY_PERCENT;
 use crate::base::ids::DumpIdx;
 use crate::base::units::{ByteSize, grouped};
 use crate::process::regions::usage::Usage;
 
 use super::uses::{Division, Part};
 use super::words::usage_name;
-
-/// Growth below this share of what there was before is called steady.
-const STEADY_PERCENT: f64 = 1.0;
 
 /// A part may pass the whole by what rounding hides, not by more.
 const MOST_PERCENT: f64 = 100.5;

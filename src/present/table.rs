@@ -129,21 +129,35 @@ fn searchable(value: &Value) -> String {
     }
 }
 
+/// What a spreadsheet takes for the start of a formula, as typed or in the wide forms of East Asian keyboards. A tab or a line
+/// break in front would hide it.
+const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
+/// Text that a spreadsheet would take for a formula gets an apostrophe, because names in a dump are not to be trusted. Numbers
+/// are no text: a negative one stays a number.
+fn defused(value: &Value, shown: String) -> String {
+    let is_formula = matches!(value, Value::Text(text) if text.starts_with(FORMULA_STARTS));
+    if is_formula { format!("'{shown}") } else { shown }
+}
+
 /// Rows as tab-separated text with a head line, as a spreadsheet takes it from the clipboard.
 pub fn to_tsv(model: &dyn TableModel, rows: &[usize]) -> String {
     let titles = titles(model);
     let mut text = titles.join("\t");
     for row in rows {
         text.push('\n');
-        let cells: Vec<String> =
-            (0..titles.len()).map(|column| model.cell(*row, column).value.display().replace('\t', " ")).collect();
+        let cells: Vec<String> = (0..titles.len())
+            .map(|column| {
+                let value = model.cell(*row, column).value;
+                defused(&value, value.display()).replace(['\t', '\r', '\n'], " ")
+            })
+            .collect();
         text.push_str(&cells.join("\t"));
     }
     text
 }
 
-/// Rows as CSV (RFC 4180) with plain numbers. Text that a spreadsheet would take for a formula is quoted with an
-/// apostrophe, because names in a dump are not to be trusted.
+/// Rows as CSV (RFC 4180) with plain numbers. No text in it is a formula.
 pub fn to_csv(model: &dyn TableModel, rows: &[usize]) -> String {
     let mut text = String::new();
     let titles: Vec<String> = titles(model).iter().map(|title| csv_field(title)).collect();
@@ -153,10 +167,7 @@ pub fn to_csv(model: &dyn TableModel, rows: &[usize]) -> String {
         let cells: Vec<String> = (0..titles.len())
             .map(|column| {
                 let value = model.cell(*row, column).value;
-                let is_formula =
-                    matches!(&value, Value::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']));
-                let raw = value.raw();
-                csv_field(&if is_formula { format!("'{raw}") } else { raw })
+                csv_field(&defused(&value, value.raw()))
             })
             .collect();
         text.push_str(&cells.join(","));
@@ -244,7 +255,19 @@ mod tests {
 
     #[test]
     fn names_cannot_become_formulas_or_break_rows() {
-        let model = Names(vec![Value::text("=cmd|' /c calc'!A1"), Value::text("a,\"b\""), Value::BytesDelta(-5)]);
-        assert_eq!(to_csv(&model, &[0, 1, 2]), "name\r\n'=cmd|' /c calc'!A1\r\n\"a,\"\"b\"\"\"\r\n-5\r\n");
+        let texts = ["=cmd|' /c calc'!A1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1", "a,\"b\"", "a=1"];
+        let model = Names(texts.map(Value::text).to_vec());
+        let rows: Vec<usize> = (0..texts.len()).collect();
+        let csv = "name\r\n'=cmd|' /c calc'!A1\r\n'+1\r\n'-1\r\n'@SUM(A1)\r\n'\t=1\r\n\"'\r=1\"\r\n'＝1\r\n\"a,\"\"b\"\"\"\r\na=1\r\n";
+        assert_eq!(to_csv(&model, &rows), csv);
+        let tsv = "name\n'=cmd|' /c calc'!A1\n'+1\n'-1\n'@SUM(A1)\n' =1\n' =1\n'＝1\na,\"b\"\na=1";
+        assert_eq!(to_tsv(&model, &rows), tsv);
+    }
+
+    #[test]
+    fn negative_numbers_stay_numbers() {
+        let model = Names(vec![Value::BytesDelta(-5), Value::CountDelta(-7), Value::BytesPerHour(-1.5)]);
+        assert_eq!(to_csv(&model, &[0, 1, 2]), "name\r\n-5\r\n-7\r\n-1.500\r\n");
+        assert_eq!(to_tsv(&model, &[0, 1]), "name\n-5 B\n-7");
     }
 }

@@ -1,5 +1,6 @@
 //! Committed memory by use, at two points of the series.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::analysis::Analysis;
@@ -115,6 +116,7 @@ impl Part {
 /// One row a part, with the change over an interval of the series.
 pub struct UseTable {
     analysis: Arc<Analysis>,
+    division: Division,
     rows: Vec<Part>,
     interval: Vec<DumpIdx>,
 }
@@ -183,7 +185,7 @@ impl UseTable {
             sizes.map(|sizes| sizes.region_count).max() != Some(0)
         };
         let rows = division.parts().into_iter().filter(is_shown).chain([Part::All]).collect();
-        Self { analysis, rows, interval }
+        Self { analysis, division, rows, interval }
     }
 
     pub fn part(&self, row: usize) -> Option<Part> {
@@ -241,6 +243,11 @@ impl TableModel for UseTable {
 
     fn row_count(&self) -> usize {
         self.rows.len()
+    }
+
+    fn title(&self, column: usize) -> Cow<'_, str> {
+        let title = self.columns().get(column).map_or("", |column| column.title);
+        Cow::Borrowed(if column == 0 && self.division == Division::Type { "type" } else { title })
     }
 
     fn cell(&self, row: usize, column: usize) -> Cell {

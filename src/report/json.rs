@@ -21,6 +21,7 @@ use crate::input::dump::modules::ModuleRecord;
 use crate::input::symbols::SymbolTable;
 use crate::present::diagnosis::findings;
 use crate::present::heaps::heaps_of;
+use crate::present::modules::version_text;
 use crate::present::traces::leading::frame_text;
 use crate::present::traces::{found_by_word, layout_text, stores_of};
 use crate::process::peb::global_flag;
@@ -31,7 +32,9 @@ use crate::process::traces::{Health, StoreKind, TraceStore};
 
 use super::json_findings::{FindingEntry, finding_entries};
 use super::json_heaps::{Heap, Key, heaps, lfh_keys};
+use super::json_modules::{ModuleSeries, module_series};
 use super::json_outstanding::{OutstandingTotals, outstanding_of};
+use super::json_series::{HandleEntries, WallEntry, handles, time_to_full};
 use super::json_threads::{ThreadEntry, threads};
 use super::json_umdh::{UmdhLog, UmdhProcess, umdh, umdh_series};
 
@@ -55,7 +58,12 @@ struct Report {
     umdh: Option<Vec<UmdhLog>>,
     /// The raw logs of each process over time.
     umdh_series: Option<Vec<UmdhProcess>>,
-    /// Not decoded by this version.
+    /// Of the process above, over its dumps from the baseline on; `null` without dumps.
+    module_series: Option<ModuleSeries>,
+    /// Open handles by type; `null` where no dump of the process has a list of handles.
+    handles: Option<HandleEntries>,
+    /// Walls that the process goes towards at its present rate, the nearest first.
+    time_to_full: Vec<WallEntry>,
     /// Of the process above, over its dumps from the baseline on.
     findings: Vec<FindingEntry>,
     failures: Vec<FileText>,
@@ -311,6 +319,12 @@ pub fn json_report(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> Resul
             let unlisted_count = traces.stacks.len().saturating_sub(MOST_TRACES) as u64;
             traces.stacks.left_out_count.saturating_add(unlisted_count)
         }),
+        module_series: analysis.main_group().and_then(|group| module_series(analysis, &group.compared_dumps(baseline))),
+        handles: analysis.main_group().and_then(|group| handles(analysis, &group.compared_dumps(baseline))),
+        time_to_full: analysis
+            .main_group()
+            .map(|group| time_to_full(analysis, &group.compared_dumps(baseline)))
+            .unwrap_or_default(),
         findings: findings_of(analysis, baseline),
         umdh: analysis.umdh.is_some().then(|| umdh(analysis)),
         umdh_series: analysis.umdh.is_some().then(|| umdh_series(analysis)),
@@ -439,7 +453,7 @@ fn module(module: &ModuleRecord, symbols: Option<&SymbolTable>) -> Module {
         size_bytes: module.size_bytes,
         name: module.file_name().to_owned(),
         path: module.path.clone(),
-        version: module.file_version.map(|[a, b, c, d]| format!("{a}.{b}.{c}.{d}")),
+        version: module.file_version.map(version_text),
         pdb: module.pdb.as_ref().map(|pdb| pdb.path.clone()),
         pdb_id: module.pdb.as_ref().map(|pdb| pdb.store_id.clone()),
         symbols: symbols.map(|symbols| symbols.quality.word()),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::analysis::Analysis;
+use crate::analysis::series::shape::Judgement;
 use crate::analysis::series::umdh_group::{Log, LogGroup, Zone, borrowed_module};
 use crate::analysis::series::umdh_join::{PointSource, UmdhSeries};
-use crate::analysis::series::umdh_shape::Judgement;
 use crate::analysis::snapshot::Snapshot;
 use crate::base::ids::LogIdx;
 use crate::input::umdh::header::LogModule;

@@ -27,6 +27,7 @@ use allocfree::figures::{CASE_A_MOMENT, CASE_A_RUN, Moment, ProcessRun, SERIES_M
 use heap_image::BuiltHeap;
 use minidump_file::MinidumpFile;
 use other_windows::{OtherMoment, OtherSystem, Story};
+use umdh_log::UmdhLog;
 
 /// Which sample to write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -50,6 +51,8 @@ enum Source {
     Other(OtherSystem, &'static OtherMoment),
     /// A UMDH log of AllocFree, and its place in the series.
     Log(&'static ProcessRun, &'static Moment, usize),
+    /// A UMDH log of the case before it was modelled.
+    OriginalLog(&'static OtherMoment),
 }
 
 impl Variant {
@@ -98,14 +101,14 @@ impl Variant {
             Self::RegionLeak => "five dumps on Windows 10 x64, in which regions of one size gather and the heaps stay",
             Self::Fluctuation => "six dumps on Windows 10 x64, in which the blocks of a heap go up and down",
             Self::Original => {
-                "four dumps from 200 MB to 3.9 GB: thousands of regions of 64 KiB with logged stacks, many busy threads"
+                "four dumps from 200 MB to 3.9 GB, each with a UMDH log: thousands of regions of 64 KiB, many busy threads"
             }
         }
     }
 
     /// The dumps with the names of their files, in time order, then the logs.
     fn files(self) -> Vec<(String, Source)> {
-        let others = |name: &str, system, moments: &'static [OtherMoment]| {
+        let others = |name: &str, system, moments: &'static [OtherMoment]| -> Vec<(String, Source)> {
             (1..).zip(moments).map(|(n, m)| (format!("{name}-{n}.dmp"), Source::Other(system, m))).collect()
         };
         match self {
@@ -120,7 +123,13 @@ impl Variant {
             }
             Self::SevenX86 => others("allocfree-x86", OtherSystem::SevenX86, &other_windows::SEVEN_X86_MOMENTS),
             Self::TenX64 => others("treereader-win10", OtherSystem::TenX64, &other_windows::TEN_X64_MOMENTS),
-            Self::Original => others("docserver", OtherSystem::Original, &other_windows::ORIGINAL_MOMENTS),
+            Self::Original => {
+                let logs = (1..).zip(&other_windows::ORIGINAL_MOMENTS);
+                let logs = logs.map(|(n, m)| (format!("docserver-{n}.log"), Source::OriginalLog(m)));
+                let mut files = others("docserver", OtherSystem::Original, &other_windows::ORIGINAL_MOMENTS);
+                files.extend(logs);
+                files
+            }
             Self::XpX86 => others("treereader-xp", OtherSystem::XpX86, &other_windows::XP_X86_MOMENTS),
             Self::HeapLeak => {
                 others("heap-leak", OtherSystem::OrderServer(Story::HeapLeak), &other_windows::HEAP_LEAK_MOMENTS)
@@ -140,7 +149,7 @@ pub fn built_heaps(variant: Variant) -> Result<Vec<Vec<BuiltHeap>>, SampleError>
     let heaps_of = |source| match source {
         Source::AllocFree(run, moment) => Some(allocfree::built_heaps(run, moment)),
         Source::Other(system, moment) => Some(other_windows::built_heaps(system, moment)),
-        Source::Log(..) => None,
+        Source::Log(..) | Source::OriginalLog(_) => None,
     };
     variant.files().into_iter().filter_map(|(_, source)| heaps_of(source)).collect()
 }
@@ -167,18 +176,19 @@ pub fn write_sample(folder: &Path, options: &SampleOptions, progress: &Progress)
         progress.check()?;
         let path = folder.join(file_name);
         let write_dump = |file: &MinidumpFile| write_whole(&path, |partial| file.write_to(partial));
+        let write_log = |log: &UmdhLog| {
+            write_whole(&path, |partial| {
+                fs::write(partial, log.text())
+                    .map_err(|source| SampleError::WriteFile { path: partial.to_owned(), source })
+            })
+        };
         match source {
             Source::AllocFree(run, moment) => write_dump(&allocfree::dump(run, moment, options.size_bytes_per_dump)?),
             Source::Other(system, moment) => {
                 write_dump(&other_windows::dump(system, moment, options.size_bytes_per_dump)?)
             }
-            Source::Log(run, moment, position) => {
-                let text = umdh_log::allocfree_log(run, moment, position).text();
-                write_whole(&path, |partial| {
-                    fs::write(partial, &text)
-                        .map_err(|source| SampleError::WriteFile { path: partial.to_owned(), source })
-                })
-            }
+            Source::Log(run, moment, position) => write_log(&umdh_log::allocfree_log(run, moment, position)),
+            Source::OriginalLog(moment) => write_log(&other_windows::original_log(moment)),
         }?;
         paths.push(path);
         progress.tick(1)?;

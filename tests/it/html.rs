@@ -110,7 +110,16 @@ fn hostile_names_stay_text() {
     // What is left of a name without its markup is text.
     let without_text = html.replace("&lt;", "").replace("src=x onerror=", "").replace("javascript:", "");
     check_form(&without_text);
-    for table in [CsvTable::Dumps, CsvTable::Threads, CsvTable::Regions, CsvTable::Uses] {
+    for table in [
+        CsvTable::Dumps,
+        CsvTable::Threads,
+        CsvTable::Regions,
+        CsvTable::Uses,
+        CsvTable::Modules,
+        CsvTable::Symbols,
+        CsvTable::Findings,
+        CsvTable::Log,
+    ] {
         let csv = csv_report(&analysis, table, None);
         assert!(
             !csv.lines().any(|line| line.split(',').any(|field| field.trim_matches('"').starts_with('='))),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use dumptrend::analysis::Analysis;
+use dumptrend::analysis::run::{diagnose, read_logs, unwind_threads};
 use dumptrend::base::ids::DumpIdx;
+use dumptrend::base::progress::Progress;
 use dumptrend::report::csv::{CsvTable, csv_report};
 use dumptrend::report::json::json_report;
 use dumptrend::report::text::text_report;
@@ -11,7 +13,7 @@ use serde_json::Value;
 
 use crate::support::build_dump::bytes;
 use crate::support::build_process::Process;
-use crate::support::sample_series::{analyse, sample_series};
+use crate::support::sample_series::{analyse, decode_all, sample_series};
 use crate::support::shared::shared_file;
 
 /// The kind of value that the contract has for a key; `Or` allows what is not known.
@@ -280,6 +282,50 @@ fn csv_tables_are_well_formed() {
         assert!(body.iter().all(|row| row.len() == head.len()), "{table:?}");
         assert!(body.len() == row_count || (row_count == 0 && body.len() > 5), "{table:?}: {}", body.len());
     }
+}
+
+#[test]
+fn every_table_is_well_formed_csv() {
+    let folder = sample_series();
+    let progress = Progress::default();
+    let stages = [read_logs, unwind_threads, diagnose];
+    let analysis = stages
+        .into_iter()
+        .fold(decode_all(&folder.analysis), |analysis, stage| stage(&analysis, &progress).expect("nobody cancels"));
+    let analysis = Arc::new(analysis);
+    for (table, first_title) in [
+        (CsvTable::Findings, "pattern"),
+        (CsvTable::Dumps, "#"),
+        (CsvTable::Uses, "use"),
+        (CsvTable::Types, "type"),
+        (CsvTable::Regions, "base"),
+        (CsvTable::Allocations, "base"),
+        (CsvTable::Handles, "type"),
+        (CsvTable::Modules, "start"),
+        (CsvTable::Symbols, "module"),
+        (CsvTable::Threads, "thread"),
+        (CsvTable::Cpu, "thread"),
+        (CsvTable::ThreadStacks, "top frame"),
+        (CsvTable::Stacks, "#"),
+        (CsvTable::Heaps, "heap"),
+        (CsvTable::BlockSizes, "heap"),
+        (CsvTable::Umdh, "#"),
+        (CsvTable::UmdhLogs, "#"),
+        (CsvTable::Log, "kind"),
+    ] {
+        let rows = csv_rows(&csv_report(&analysis, table, None));
+        let (head, body) = rows.split_first().expect("a head");
+        assert_eq!(head[0], first_title, "{table:?}");
+        assert!(body.iter().all(|row| row.len() == head.len()), "{table:?}");
+        // What is never wrong with the sample is in no log.
+        assert!(!body.is_empty() || table == CsvTable::Log, "{table:?}");
+    }
+    assert_eq!(csv_report(&analysis, CsvTable::UmdhComparison, None), "");
+    let of_handles = csv_rows(&csv_report(&analysis, CsvTable::Handles, Some(DumpIdx(3))));
+    assert_eq!(of_handles[0], ["type", "growth", "dump 4", "dump 5", "dump 6"]);
+    let of_findings = csv_rows(&csv_report(&analysis, CsvTable::Findings, None));
+    assert_eq!(of_findings.len(), 15);
+    assert_eq!(of_findings[1][..4], ["instrumentation_side_effect", "Instrumentation Side Effect", "found", "certain"]);
 }
 
 #[test]

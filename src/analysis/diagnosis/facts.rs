@@ -5,9 +5,10 @@
 
 use crate::analysis::series::growth::Values;
 use crate::analysis::series::handles::SeriesHandles;
-use crate::analysis::series::store_growth::{EntryGrowth, TimeToFull};
+use crate::analysis::series::store_growth::EntryGrowth;
 use crate::analysis::series::thread_doing::Doing;
 use crate::analysis::series::threads::CpuSpent;
+use crate::analysis::series::time_to_full::TimeToFull;
 use crate::base::addr::{PointerWidth, Va, VaRange};
 use crate::base::ids::DumpIdx;
 use crate::base::time::UtcTime;
@@ -266,7 +267,7 @@ impl SeriesFacts {
 
     /// Whether there are enough dumps to tell a direction.
     pub fn shows_direction(&self) -> bool {
-        self.dumps.len() >= super::thresholds::LEAST_DUMPS_FOR_A_DIRECTION
+        self.dumps.len() >= crate::analysis::thresholds::LEAST_DUMPS_FOR_A_DIRECTION
     }
 
     /// `dumps 1 to 6`, `dump 1`.

@@ -1,6 +1,6 @@
 //! Which analysis patterns a series shows: each found, ruled out, or undecided, with the numbers that say so.
 //!
-//! `gather` takes numbers from an analysis, `patterns` judges them; `thresholds` has every limit with its reason. A cause is
+//! `gather` takes numbers from an analysis, `patterns` judges them; `analysis::thresholds` has every limit with its reason. A cause is
 //! never named where there is only a number.
 //!
 //! **Invariant:** values in, values out; there is one finding for each pattern, whatever is missing.
@@ -10,7 +10,6 @@ pub mod facts;
 pub mod gather;
 pub mod pattern;
 pub mod patterns;
-pub mod thresholds;
 
 use crate::base::ids::DumpIdx;
 

@@ -1,13 +1,11 @@
 //! What became of one number over the dumps: how much it grew, how steadily, in which step most, and where it stood still.
 
+use crate::analysis::thresholds::STEADY_SHARE;
 use crate::base::time::UtcTime;
 use crate::base::units::ByteDelta;
 
-use super::course::{Course, course};
+use super::shape::{Shape, committed_shape};
 use super::trend::{Point, trend};
-
-/// Changes below this share of the highest value leave a plateau a plateau: the same noise that `course` allows.
-const PLATEAU_SHARE: f64 = 0.02;
 
 /// One number of each dump. `None` where a dump does not tell it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -61,8 +59,9 @@ impl Values {
         self.known().max()
     }
 
-    pub fn course(&self) -> Option<Course> {
-        course(&self.0)
+    /// Taken as committed memory, and as what else comes and goes in small steps.
+    pub fn shape(&self) -> Option<Shape> {
+        committed_shape(&self.0)
     }
 
     /// In how many of the intervals it rises, as a share; `None` where no interval is known.
@@ -92,7 +91,7 @@ impl Values {
 
     /// How many intervals in a row, at most, it stands still.
     pub fn longest_plateau(&self) -> usize {
-        let noise = self.most().unwrap_or(0) as f64 * PLATEAU_SHARE;
+        let noise = self.most().unwrap_or(0) as f64 * STEADY_SHARE;
         let (mut longest, mut now) = (0, 0);
         for (a, b) in self.0.iter().zip(self.0.iter().skip(1)) {
             let stands = a.zip(*b).is_some_and(|(a, b)| a.abs_diff(b) as f64 <= noise);
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_course_is_measured() {
+    fn growth_is_measured() {
         let rises = values(&[100, 200, 200, 500]);
         assert_eq!(rises.net(), Some(400));
         assert_eq!(rises.rising_share(), Some(2.0 / 3.0));

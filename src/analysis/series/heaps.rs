@@ -11,7 +11,7 @@ use crate::base::progress::{Cancelled, Progress};
 use crate::process::heap::DecodedHeap;
 use crate::process::heap::head::HeapKind;
 
-use super::course::{Course, course};
+use super::shape::{Shape, committed_shape};
 
 /// All heaps of a series, decoded.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -111,9 +111,9 @@ impl HeapHistory {
         self.sizes.iter().map(|sizes| Some((*sizes)?.in_use?.user_bytes)).collect()
     }
 
-    /// The course of its committed memory from dump `from` to dump `to`.
-    pub fn course(&self, from: usize, to: usize) -> Option<Course> {
-        course(self.committed().get(from..=to)?)
+    /// How its committed memory goes from dump `from` to dump `to`.
+    pub fn shape(&self, from: usize, to: usize) -> Option<Shape> {
+        committed_shape(self.committed().get(from..=to)?)
     }
 }
 

@@ -2,7 +2,6 @@
 
 pub mod allocations;
 pub mod call_tree;
-pub mod course;
 pub mod delta;
 pub mod equal_sizes;
 pub mod group;
@@ -10,15 +9,17 @@ pub mod growth;
 pub mod handles;
 pub mod heaps;
 pub mod leading_frame;
+pub mod modules;
 pub mod outstanding;
+pub mod shape;
 pub mod stacks;
 pub mod store_growth;
 pub mod thread_doing;
 pub mod thread_stacks;
 pub mod threads;
+pub mod time_to_full;
 pub mod traces;
 pub mod trend;
 pub mod umdh_group;
 pub mod umdh_join;
 pub mod umdh_names;
-pub mod umdh_shape;

@@ -1,9 +1,11 @@
-//! What the growth of the trace stores between two dumps consists of, and when a database will be full. Numbers only.
+//! What the growth of the trace stores between two dumps consists of, and when a database will be full (`time_to_full`, with the
+//! database's own room). Numbers only.
 
 use crate::base::time::UtcTime;
 use crate::process::traces::{Health, StoreKind, TraceStore};
 
 use super::stacks::SeriesStacks;
+use super::time_to_full::{TimeToFull, time_to_full};
 
 /// Entries of all stores between two dumps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,20 +50,9 @@ pub fn entry_growth(stacks: &SeriesStacks, from: usize, to: usize) -> Option<Ent
     Some(growth)
 }
 
-/// When a database is full.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum TimeToFull {
-    /// It is full in the second dump; this is the first dump of the series that shows it so.
-    Full { since_dump: usize },
-    /// At the rate between the two dumps; the slowest and the fastest rate between neighbours gives the band.
-    At { expected: UtcTime, earliest: UtcTime, latest: Option<UtcTime>, bytes_per_hour: f64 },
-    /// It did not grow between the two dumps.
-    NotGrowing,
-}
-
 /// `stores` are those of each dump, with its time. `None` where it cannot be said: a store without a limit, without
 /// header, or dumps without times.
-pub fn time_to_full(
+pub fn store_time_to_full(
     stores: &[(Option<UtcTime>, &[TraceStore])],
     store: &TraceStore,
     from: usize,
@@ -79,30 +70,8 @@ pub fn time_to_full(
     }
     let points: Vec<(UtcTime, u64)> =
         (from..=to).filter_map(|dump| Some((stores.get(dump)?.0?, Health::of(same(dump)?).used_bytes))).collect();
-    let (first, last) = (*points.first()?, *points.last()?);
-    let room_bytes = now.reserved_bytes?.saturating_sub(last.1);
-    let overall = bytes_per_hour(first, last)?;
-    if overall <= 0.0 {
-        return Some(TimeToFull::NotGrowing);
-    }
-    let rates: Vec<f64> = points.windows(2).filter_map(|pair| bytes_per_hour(*pair.first()?, *pair.last()?)).collect();
-    let fastest = rates.iter().copied().fold(overall, f64::max);
-    let slowest = rates.iter().copied().fold(overall, f64::min);
-    let at = |rate: f64| {
-        let ns = room_bytes as f64 / rate * 3.6e12;
-        (rate > 0.0 && ns < 1e20).then(|| UtcTime { unix_ns: last.0.unix_ns.saturating_add(ns as i128) })
-    };
-    Some(TimeToFull::At {
-        expected: at(overall)?,
-        earliest: at(fastest)?,
-        latest: at(slowest),
-        bytes_per_hour: overall,
-    })
-}
-
-fn bytes_per_hour(from: (UtcTime, u64), to: (UtcTime, u64)) -> Option<f64> {
-    let hours = to.0.ns_since(from.0) as f64 / 3.6e12;
-    (hours > 0.0).then(|| (to.1 as f64 - from.1 as f64) / hours)
+    let (_, used_bytes) = *points.last()?;
+    time_to_full(&points, now.reserved_bytes?.saturating_sub(used_bytes))
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use crate::base::time::UtcTime;
 use crate::input::umdh::frames::LogFrame;
 use crate::input::umdh::{Amounts, Comparison, LogHeap, RawLog};
 
+use super::shape::{Counted, Judgement, judge};
 use super::stacks::{Coverage, SeriesStacks};
-use super::umdh_shape::{Judgement, judge};
 
 /// Stacks of a series that are kept apart: those that the last logs have, and in a log those with most bytes.
 const MOST_STACKS: usize = 1 << 16;
@@ -153,7 +153,7 @@ impl UmdhSeries {
     /// How the sum over all stacks goes.
     pub fn judge_total(&self) -> Option<Judgement> {
         let with_blocks = self.points.iter().filter(|point| point.blocks != Coverage::None);
-        judge(with_blocks.map(|point| Some(point.total.requested_bytes)))
+        judge(with_blocks.map(|point| Some(point.total.requested_bytes)), Counted::Requested)
     }
 
     /// The id that a log gives a stack.
@@ -376,7 +376,8 @@ impl Joining {
         series.other_ids = renumbered
             .filter_map(|((old, point), id)| Some(((*new_positions.get(old as usize)?, point), id)))
             .collect();
-        series.judgements = (0..series.stacks.len()).map(|stack| judge(series.requested(stack))).collect();
+        series.judgements =
+            (0..series.stacks.len()).map(|stack| judge(series.requested(stack), Counted::Requested)).collect();
         // They came in from the last one on.
         series.logs.reverse();
         series

@@ -20,6 +20,8 @@ pub struct ImageHeaders {
     /// IMAGE_FILE_MACHINE_*: 0x8664 for x64, 0x14c for x86, 0xaa64 for ARM64.
     pub machine: u16,
     pub size_bytes: u32,
+    /// IMAGE_FILE_LARGE_ADDRESS_AWARE: a 32-bit program that takes addresses above 2 GB.
+    pub is_large_address_aware: bool,
     /// Written by the linker: a time, or a number that tells builds apart.
     pub time_date_stamp: u32,
     pub export_directory: DirectoryEntry,
@@ -84,6 +86,7 @@ pub fn read_headers(memory: &dyn ReadMemory, base: Va) -> Option<ImageHeaders> {
         base,
         width,
         machine: memory::u16_at(memory, pe.checked_add(4)?)?,
+        is_large_address_aware: memory::u16_at(memory, pe.checked_add(0x16)?)? & 0x20 != 0,
         time_date_stamp: memory::u32_at(memory, pe.checked_add(8)?)?,
         size_bytes: memory::u32_at(memory, optional.checked_add(0x38)?)?,
         export_directory: directory(0)?,

@@ -31,7 +31,7 @@ use super::search::{SymbolSearch, Target, is_compressed};
 use super::struct_layout::{TypeLayout, read_type_layouts};
 use super::symbol_path::Place;
 use super::tried::Tried;
-use super::{Attempt, ModuleSymbols, Outcome, SymbolQuality, SymbolTable, module_name};
+use super::{Attempt, ModuleSymbols, Outcome, SymbolQuality, SymbolTable, windbg_module_name};
 
 /// Reads the symbols of the modules that are wanted; the others get the exports that are in the dump.
 ///
@@ -156,7 +156,7 @@ impl FoundPdb {
 fn nameless(module: &ModuleRecord) -> ModuleSymbols {
     ModuleSymbols {
         range: module.range(),
-        name: module_name(module.file_name()),
+        name: windbg_module_name(module.file_name()),
         quality: SymbolQuality::None,
         attempts: Vec::new(),
         note: "no exports are in the dump".to_owned(),

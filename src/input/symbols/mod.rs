@@ -294,8 +294,8 @@ impl SymbolTable {
     }
 }
 
-/// WinDbg's module name: without the extension, and with an underscore for what its expressions could not take.
-fn module_name(file_name: &str) -> String {
+/// WinDbg's name for a module: without the extension, and with an underscore for what its expressions could not take.
+pub fn windbg_module_name(file_name: &str) -> String {
     let stem = file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
     stem.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }
@@ -306,9 +306,9 @@ mod tests {
 
     #[test]
     fn modules_are_named_as_windbg_names_them() {
-        assert_eq!(module_name("ntdll.dll"), "ntdll");
-        assert_eq!(module_name("api-ms-win-core.v1.dll"), "api_ms_win_core_v1");
-        assert_eq!(module_name("plain"), "plain");
+        assert_eq!(windbg_module_name("ntdll.dll"), "ntdll");
+        assert_eq!(windbg_module_name("api-ms-win-core.v1.dll"), "api_ms_win_core_v1");
+        assert_eq!(windbg_module_name("plain"), "plain");
     }
 
     #[test]

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use crate::analysis::series::heaps::{HeapHistory, SeriesHeaps};
+use crate::analysis::series::shape::Shape;
 use crate::base::units::ByteDelta;
 use crate::process::heap::DecodedHeap;
 
 use crate::present::table::{Align, Cell, Column, Sort, TableModel, Tone};
 use crate::present::traces::stack_table::StackInterval;
 use crate::present::value::Value;
-
-use super::{course_name, front_end_name, kind_name};
 use crate::present::windbg;
+
+use super::{front_end_name, kind_name, shape_name};
 
 /// One row for each heap that any dump of the series has.
 pub struct HeapTable {
@@ -34,7 +35,7 @@ const COLUMNS: [Column; 17] = [
     column("heap", 17, "The heap's handle, which is its address"),
     words("kind", 9, "NT heap, segment heap (Windows 10 and later) or page heap"),
     column("flags", 8, "_HEAP.Flags"),
-    words("course", 10, "What its committed memory does over the compared dumps"),
+    words("shape", 10, "What its committed memory does over the compared dumps"),
     words("trend", 8, "Committed memory in each dump of the series"),
     column("commit", 9, "Committed memory of its segments (Counters.TotalMemoryCommitted), in the second dump"),
     column("Δ commit", 9, "Second dump less first, virtual blocks included"),
@@ -94,12 +95,9 @@ impl TableModel for HeapTable {
             1 => Value::text(kind_name(history.kind)),
             2 => figures.map_or(Value::Absent, |figures| Value::text(format!("{:08x}", figures.flags))),
             3 => {
-                let course = history.course(self.interval.from, to);
-                let tone = match course {
-                    Some(crate::analysis::series::course::Course::Growth) => Tone::Growth,
-                    _ => Tone::Dim,
-                };
-                let value = course.map_or(Value::Absent, |course| Value::text(course_name(course)));
+                let shape = history.shape(self.interval.from, to);
+                let tone = if shape == Some(Shape::Growth) { Tone::Growth } else { Tone::Dim };
+                let value = shape.map_or(Value::Absent, |shape| Value::text(shape_name(shape)));
                 return Cell::toned(value, tone);
             }
             4 => Value::Trend(history.committed()),

@@ -8,7 +8,7 @@ pub mod summary;
 pub mod verdict;
 
 use crate::analysis::Analysis;
-use crate::analysis::series::course::Course;
+use crate::analysis::series::shape::Shape;
 use crate::analysis::snapshot::heaps::DumpHeaps;
 use crate::base::ids::DumpIdx;
 use crate::process::heap::block::BlockKind;
@@ -54,12 +54,14 @@ pub const fn block_kind_name(kind: BlockKind) -> &'static str {
 }
 
 /// What a value does over the series, in a word.
-pub const fn course_name(course: Course) -> &'static str {
-    match course {
-        Course::Growth => "grows",
-        Course::Step => "step",
-        Course::Fluctuation => "fluctuates",
-        Course::Steady => "steady",
-        Course::Shrinks => "shrinks",
+pub const fn shape_name(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Growth => "grows",
+        Shape::Step => "step",
+        Shape::Plateau => "plateau",
+        Shape::Fluctuation => "fluctuates",
+        Shape::Steady => "steady",
+        Shape::Shrinking => "shrinks",
+        Shape::Undecided => "undecided",
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::analysis::series::heaps::SeriesHeaps;
+use crate::base::addr::{PointerWidth, Va};
 use crate::present::table::{Align, Cell, Column, Sort, TableModel, Tone};
 use crate::present::value::Value;
 use crate::process::heap::totals::{BlockTotals, SizeCount};
@@ -95,6 +97,52 @@ impl TableModel for SizeTable {
             5 => Cell::new(Value::Count(row.now.free.block_count)),
             _ => Cell::new(Value::Bytes(row.now.free.block_bytes)),
         }
+    }
+}
+
+/// The block sizes of all heaps of a dump, for a spreadsheet: the table of each heap below the one before.
+pub struct AllSizesTable {
+    heaps: Vec<(Va, PointerWidth, SizeTable)>,
+    columns: Vec<Column>,
+}
+
+impl AllSizesTable {
+    /// Compares two dumps, by their positions in the series. Heaps whose blocks were not read have no rows.
+    pub fn new(series: &SeriesHeaps, from: usize, to: usize) -> Self {
+        let totals = |positions: &[Option<usize>], dump: usize| {
+            let position = positions.get(dump).copied().flatten()?;
+            series.dumps.get(dump)?.heaps.get(position)?.totals.as_ref()
+        };
+        let heaps = series.histories.iter().filter_map(|history| {
+            let before = totals(&history.positions, from).filter(|_| from != to);
+            Some((history.base, history.width, SizeTable::new(totals(&history.positions, to)?, before)))
+        });
+        let heap = column("heap", 17, "The heap's handle, which is its address");
+        Self { heaps: heaps.collect(), columns: std::iter::once(heap).chain(COLUMNS).collect() }
+    }
+}
+
+impl TableModel for AllSizesTable {
+    fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    fn row_count(&self) -> usize {
+        self.heaps.iter().map(|(_, _, sizes)| sizes.row_count()).sum()
+    }
+
+    fn cell(&self, row: usize, column: usize) -> Cell {
+        let mut row = row;
+        for (base, width, sizes) in &self.heaps {
+            if row < sizes.row_count() {
+                return match column.checked_sub(1) {
+                    None => Cell::new(Value::Address(*base, *width)),
+                    Some(column) => sizes.cell(row, column),
+                };
+            }
+            row -= sizes.row_count();
+        }
+        Cell::new(Value::Absent)
     }
 }
 

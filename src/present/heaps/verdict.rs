@@ -1,9 +1,9 @@
 //! What the heaps did over an interval, in sentences: the first question of every such case is whether a heap leaks.
 
 use crate::analysis::Analysis;
-use crate::analysis::series::course::{Course, course};
 use crate::analysis::series::heaps::SeriesHeaps;
 use crate::analysis::series::outstanding::Outstanding;
+use crate::analysis::series::shape::{Shape, committed_shape};
 use crate::base::ids::DumpIdx;
 use crate::base::units::{ByteDelta, ByteSize, grouped};
 use crate::present::uses::Part;
@@ -72,19 +72,21 @@ fn first_line(
         }
         _ => String::new(),
     };
-    let of_all = course(committed.get(first..=last)?)?;
-    let grows = heaps.histories.iter().any(|history| history.course(first, last) == Some(Course::Growth));
+    let of_all = committed_shape(committed.get(first..=last)?)?;
+    let grows = heaps.histories.iter().any(|history| history.shape(first, last) == Some(Shape::Growth));
     let answer = match of_all {
-        Course::Growth => "the heaps grow",
+        Shape::Growth => "the heaps grow",
         _ if grows => "a heap grows",
-        Course::Step => "the heaps grew once",
-        Course::Fluctuation => "no heap leak to be seen: the heaps only fluctuate",
-        Course::Steady | Course::Shrinks => "no heap leak: the heaps do not grow",
+        Shape::Step => "the heaps grew once",
+        Shape::Plateau => "the heaps grew and then stayed",
+        Shape::Fluctuation => "no heap leak to be seen: the heaps only fluctuate",
+        Shape::Steady | Shape::Shrinking => "no heap leak: the heaps do not grow",
+        Shape::Undecided => "the heaps go no clear way",
     };
     let known = || committed.get(first..=last).into_iter().flatten().copied().flatten();
     let amounts = match (of_all, known().min(), known().max()) {
         // Where it began and ended says nothing then.
-        (Course::Fluctuation, Some(least), Some(most)) => {
+        (Shape::Fluctuation, Some(least), Some(most)) => {
             return Some(format!(
                 "{answer}. {}: between {} and {} committed, {} in dump {to}",
                 capitalised(&all),
@@ -111,7 +113,7 @@ fn heap_lines(heaps: &SeriesHeaps, first: usize, last: usize) -> Vec<String> {
     for history in &heaps.histories {
         let committed = history.committed();
         let ends = committed.get(first).copied().flatten().zip(committed.get(last).copied().flatten());
-        let grows = history.course(first, last) == Some(Course::Growth);
+        let grows = history.shape(first, last) == Some(Shape::Growth);
         if let Some((before, now)) = ends.filter(|_| grows && first != last) {
             let address = history.base.windbg(history.width);
             let delta = ByteDelta::between(before, now);

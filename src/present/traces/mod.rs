@@ -7,10 +7,12 @@ pub mod stack_table;
 pub mod tree;
 
 use crate::analysis::Analysis;
-use crate::analysis::series::store_growth::{EntryGrowth, TimeToFull, entry_growth, time_to_full};
+use crate::analysis::series::store_growth::{EntryGrowth, entry_growth, store_time_to_full};
+use crate::analysis::series::time_to_full::TimeToFull;
 use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
 use crate::base::units::{ByteDelta, ByteSize, grouped};
+use crate::present::time_to_full::band_text;
 use crate::process::traces::{FoundBy, Generation, Health, StoreKind, TraceStore};
 
 /// `windows7+ x64`: the generation and width of a store's layout.
@@ -98,7 +100,7 @@ pub fn growth_lines(analysis: &Analysis, from: DumpIdx, to: DumpIdx) -> Vec<Stri
         .collect();
     for store in traces.stores.get(to_at).into_iter().flatten() {
         let number = |position: usize| group.dumps.get(position).copied().unwrap_or(to);
-        if let Some(time) = time_to_full(&stores, store, from_at, to_at) {
+        if let Some(time) = store_time_to_full(&stores, store, from_at, to_at) {
             lines.push(time_to_full_text(store, &time, number, from, to));
         }
     }
@@ -152,13 +154,9 @@ fn time_to_full_text(
             format!("{name} became full between dumps {before} and {since}")
         }
         TimeToFull::NotGrowing => format!("{name} did not grow from dump {from} to {to}"),
-        TimeToFull::At { expected, earliest, latest, bytes_per_hour } => {
-            let rate = ByteDelta(bytes_per_hour.round() as i128);
-            let band = match latest {
-                Some(latest) if latest == earliest => String::new(),
-                Some(latest) => format!(", between {} and {}", earliest.table_text(), latest.table_text()),
-                None => format!(", {} at the earliest", earliest.table_text()),
-            };
+        TimeToFull::At { expected, earliest, latest, per_hour } => {
+            let rate = ByteDelta(per_hour.round() as i128);
+            let band = band_text(*earliest, *latest);
             format!(
                 "{name} is full at {} UTC at the rate of dumps {from} to {to}, {rate}/h{band}",
                 expected.table_text()

@@ -8,10 +8,10 @@ pub mod stack_table;
 use std::sync::Arc;
 
 use crate::analysis::Analysis;
+use crate::analysis::series::shape::{Judgement, Shape};
 use crate::analysis::series::umdh_group::{Log, LogGroup, Zone};
 use crate::analysis::series::umdh_join::{PointSource, UmdhSeries};
 use crate::analysis::series::umdh_names::UmdhNames;
-use crate::analysis::series::umdh_shape::{Judgement, Shape};
 use crate::base::ids::DumpIdx;
 use crate::base::time::UtcTime;
 use crate::base::units::{ByteDelta, ByteSize, grouped};
@@ -32,12 +32,12 @@ pub const UMDH_LINES: [(&str, &str); 4] = [
 /// The badge of a shape.
 pub const fn shape_name(shape: Shape) -> &'static str {
     match shape {
-        Shape::Leak => "Leak",
+        Shape::Growth => "Leak",
         Shape::Step => "Step",
         Shape::Plateau => "Plateau",
         Shape::Fluctuation => "Fluctuation",
         Shape::Shrinking => "Shrinking",
-        Shape::Constant => "Constant",
+        Shape::Steady => "Constant",
         Shape::Undecided => "Undecided",
     }
 }
@@ -45,12 +45,12 @@ pub const fn shape_name(shape: Shape) -> &'static str {
 /// What a shape means.
 pub const fn shape_hint(shape: Shape) -> &'static str {
     match shape {
-        Shape::Leak => "grows in at least 80 % of the intervals",
-        Shape::Step => "grew once, by at least 80 % of all its change",
+        Shape::Growth => "grows in at least 80 % of the intervals",
+        Shape::Step => "grew once, by at least 90 % of all its change",
         Shape::Plateau => "grew, and then stayed",
         Shape::Fluctuation => "rises and falls: what is left is under 30 % of its range, or it turned at least twice",
         Shape::Shrinking => "is less in the end",
-        Shape::Constant => "is the same in every log",
+        Shape::Steady => "is the same in every log",
         Shape::Undecided => "has no clear shape, or too few logs: three are needed",
     }
 }
@@ -58,12 +58,12 @@ pub const fn shape_hint(shape: Shape) -> &'static str {
 /// `leak`, as the JSON report has it.
 pub const fn shape_key(shape: Shape) -> &'static str {
     match shape {
-        Shape::Leak => "leak",
+        Shape::Growth => "leak",
         Shape::Step => "step",
         Shape::Plateau => "plateau",
         Shape::Fluctuation => "fluctuation",
         Shape::Shrinking => "shrinking",
-        Shape::Constant => "constant",
+        Shape::Steady => "constant",
         Shape::Undecided => "undecided",
     }
 }
@@ -153,19 +153,19 @@ fn shape_counts(series: &UmdhSeries) -> Vec<String> {
     let judged = || (0..series.stacks.len()).filter_map(|stack| series.judgement(stack));
     let has_shapes = judged().any(|judgement| judgement.interval_count >= 2);
     let words = [
-        (Shape::Leak, "leaks", "leak"),
+        (Shape::Growth, "leaks", "leak"),
         (Shape::Step, "grew in a step", "grew in a step"),
         (Shape::Plateau, "grew and stayed", "grew and stayed"),
         (Shape::Fluctuation, "fluctuates", "fluctuate"),
         (Shape::Shrinking, "shrinks", "shrink"),
-        (Shape::Constant, "is constant", "are constant"),
+        (Shape::Steady, "is constant", "are constant"),
         (Shape::Undecided, "is undecided", "are undecided"),
     ];
     let texts = words.into_iter().filter(|_| has_shapes).filter_map(|(shape, of_one, of_several)| {
         let count = judged().filter(|judgement| judgement.shape == shape).count();
         // That none leaks is the answer to the question that logs are taken for.
         match (count, shape) {
-            (0, Shape::Leak) => Some("none leaks".to_owned()),
+            (0, Shape::Growth) => Some("none leaks".to_owned()),
             (0, _) => None,
             (1, _) => Some(format!("1 {of_one}")),
             _ => Some(format!("{} {of_several}", grouped(count as u64))),

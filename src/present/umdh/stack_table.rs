@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::analysis::series::shape::Shape;
 use crate::analysis::series::stacks::Coverage;
 use crate::analysis::series::umdh_join::UmdhSeries;
-use crate::analysis::series::umdh_shape::Shape;
 use crate::present::table::{Align, Cell, Column, Sort, TableModel, Tone};
 use crate::present::value::Value;
 
@@ -100,11 +100,11 @@ impl UmdhStackTable {
 /// The colour of a shape.
 pub const fn shape_tone(shape: Shape) -> Tone {
     match shape {
-        Shape::Leak => Tone::Warning,
+        Shape::Growth => Tone::Warning,
         Shape::Step | Shape::Plateau => Tone::Growth,
         Shape::Shrinking => Tone::Shrink,
         Shape::Fluctuation => Tone::Normal,
-        Shape::Constant | Shape::Undecided => Tone::Dim,
+        Shape::Steady | Shape::Undecided => Tone::Dim,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::analysis::series::group::ProcessGroup;
 use crate::base::ids::DumpIdx;
 use crate::present::diagnosis::{findings as judged, verdict_line};
 use crate::present::headline::{equal_size_lines, headline};
+use crate::present::time_to_full::wall_lines;
 
 use page::{escaped, paragraph, paragraphs, section};
 
@@ -66,6 +67,7 @@ fn group_html(analysis: &Arc<Analysis>, group: &ProcessGroup, baseline: Option<D
     }
     html.push_str(&paragraph(&headline(analysis, &interval)));
     html.push_str(&paragraphs(&equal_size_lines(analysis, &interval)));
+    html.push_str(&paragraphs(&sections::capitalised(wall_lines(analysis, &interval))));
     let id = |name: &str| if number == 0 { name.to_owned() } else { format!("{name}-{}", number + 1) };
     let parts = [
         ("memory", "Committed memory by use", sections::memory(analysis, group, &interval)),
@@ -73,11 +75,12 @@ fn group_html(analysis: &Arc<Analysis>, group: &ProcessGroup, baseline: Option<D
         ("advice", "What to do", findings::advice_list(analysis, &interval, &findings)),
         ("dumps", "Dumps", sections::dumps(analysis, group, baseline)),
         ("threads", "Threads", sections::threads(analysis, &interval)),
+        ("handles", "Handles", sections::handles(analysis, &interval)),
         ("heaps", "Heaps", sections::heaps(analysis, &interval)),
         ("traces", "Stack traces", sections::traces(analysis, &interval)),
         ("address-space", "Address space", sections::address_space(analysis, &interval)),
         ("process", "Process", sections::process(analysis, &interval)),
-        ("modules", "Modules and symbols", sections::modules(analysis, group)),
+        ("modules", "Modules and symbols", sections::modules(analysis, group, &interval)),
     ];
     html.push_str("<nav class=\"screen\">");
     for (name, title, body) in &parts {

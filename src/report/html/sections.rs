@@ -7,9 +7,11 @@ use crate::analysis::series::group::ProcessGroup;
 use crate::base::ids::DumpIdx;
 use crate::base::units::grouped;
 use crate::present::dumps::DumpTable;
+use crate::present::handles::HandleTable;
 use crate::present::heaps::heaps_of;
 use crate::present::heaps::summary::heap_summary;
 use crate::present::heaps::verdict::{outstanding_lines, verdict_lines};
+use crate::present::modules::{ModuleTable, change_lines};
 use crate::present::process::process_facts;
 use crate::present::series_plot::{Axis, series_plot};
 use crate::present::stacks::{StackForm, stack_text};
@@ -31,6 +33,7 @@ use super::table::table;
 const MOST_DUMPS: usize = 200;
 const MOST_THREADS: usize = 20;
 const MOST_HEAPS: usize = 50;
+const MOST_HANDLE_TYPES: usize = 50;
 const MOST_STACKS: usize = 30;
 /// Stacks whose frames are written out.
 const MOST_FRAMED: usize = 5;
@@ -108,6 +111,12 @@ pub(super) fn threads(analysis: &Arc<Analysis>, interval: &[DumpIdx]) -> String 
     html
 }
 
+/// Open handles by type, where a dump has a list of them.
+pub(super) fn handles(analysis: &Analysis, interval: &[DumpIdx]) -> String {
+    let model = HandleTable::new(analysis, interval.to_vec());
+    if model.has_lists() { whole_table(&model, MOST_HANDLE_TYPES) } else { String::new() }
+}
+
 pub(super) fn heaps(analysis: &Arc<Analysis>, interval: &[DumpIdx]) -> String {
     let Some((from, to)) = interval.first().copied().zip(interval.last().copied()) else { return String::new() };
     let (Some(heaps), Some(snapshot)) = (heaps_of(analysis, to), analysis.snapshot(to)) else { return String::new() };
@@ -168,15 +177,27 @@ pub(super) fn process(analysis: &Analysis, interval: &[DumpIdx]) -> String {
     if facts.is_empty() { facts } else { format!("<dl>\n{facts}</dl>\n") }
 }
 
-pub(super) fn modules(analysis: &Analysis, group: &ProcessGroup) -> String {
+/// What became of the modules over the interval, and where their names come from.
+pub(super) fn modules(analysis: &Analysis, group: &ProcessGroup, interval: &[DumpIdx]) -> String {
+    let ends = interval.first().copied().zip(interval.last().copied());
+    let compared = ends.and_then(|(from, to)| ModuleTable::new(analysis, from, to));
+    let mut html = compared.as_ref().map_or_else(String::new, |compared| {
+        let changed = compared.changed_rows();
+        paragraphs(&capitalised(change_lines(compared))) + &table(compared, &changed, MOST_MODULES)
+    });
     let symbols = analysis.symbols_of(group);
     if symbols.modules().is_empty() {
-        return String::new();
+        return html;
     }
-    let summary = paragraph(&symbols_summary(&symbols));
-    let Some(snapshot) = group.dumps.last().and_then(|dump| analysis.snapshot(*dump)) else { return summary };
-    let model = SymbolsTable::new(Arc::clone(snapshot), symbols);
-    summary + &folded("All modules", &whole_table(&model, MOST_MODULES), false)
+    html.push_str(&paragraphs(&capitalised(vec![symbols_summary(&symbols)])));
+    if let Some(snapshot) = group.dumps.last().and_then(|dump| analysis.snapshot(*dump)) {
+        let model = SymbolsTable::new(Arc::clone(snapshot), symbols);
+        html.push_str(&folded("Symbols of all modules", &whole_table(&model, MOST_MODULES), false));
+    }
+    if let Some(compared) = compared {
+        html.push_str(&folded("All modules compared", &whole_table(&compared, MOST_MODULES), false));
+    }
+    html
 }
 
 /// UMDH logs, as the text report has them.
@@ -218,7 +239,7 @@ pub(super) fn measured(analysis: &Analysis) -> String {
     section("measured", "How this was measured", &paragraphs(&lines))
 }
 
-fn capitalised(lines: Vec<String>) -> Vec<String> {
+pub(super) fn capitalised(lines: Vec<String>) -> Vec<String> {
     let first = |line: String| {
         let mut chars = line.chars();
         chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())

@@ -3,7 +3,7 @@
 //! - `process_plan`, `process_space`, `process_dump`: any process of such a system, from what differs to the dump.
 //! - `heaps`, `frame_stack`, `system_images`: its parts that differ with the width of a pointer.
 //! - `seven_x86`: AllocFree again. `tree_reader`: a program with very many stacks, for `ten_x64` and `xp_x86`.
-//! - `original`: the case before it was modelled, with many threads and gigabytes of trace log.
+//! - `original`: the case before it was modelled, with many threads, gigabytes of trace log, and a UMDH log with each dump.
 //! - `order_server`: a program on Windows 10 whose heap leaks, or whose regions, or that only goes up and down.
 
 mod frame_stack;
@@ -20,7 +20,7 @@ mod tree_reader;
 mod xp_x86;
 
 pub use order_server::{FLUCTUATION_MOMENTS, HEAP_LEAK_MOMENTS, REGION_LEAK_MOMENTS, Story};
-pub use original::ORIGINAL_MOMENTS;
+pub use original::{ORIGINAL_MOMENTS, umdh_log as original_log};
 pub use seven_x86::SEVEN_X86_MOMENTS;
 pub use ten_x64::TEN_X64_MOMENTS;
 pub use xp_x86::XP_X86_MOMENTS;

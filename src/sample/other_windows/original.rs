@@ -12,8 +12,8 @@ use super::heaps::pointers;
 use super::process_plan::{PlannedHeap, PlannedThread, ProcessPlan};
 use super::process_space::{PlannedSpace, planned_space};
 use super::ten_x64::{
-    FIRST_ZONE, INNERMOST, LOG_HEADER, around, database, empty_plan, main_heap, modules_of, runtime_heap,
-    start_of_thread,
+    FIRST_ZONE, INNERMOST, LOG_HEADER, MAIN_HEAP, RUNTIME_HEAP, around, database, empty_plan, main_heap, modules_of,
+    runtime_heap, start_of_thread,
 };
 use super::tree_reader::{FUNCTIONS, StackMaker, calls};
 use crate::base::addr::Va;
@@ -23,6 +23,7 @@ use crate::sample::allocfree::live_stack::Site;
 use crate::sample::allocfree::modules::ProcessModule;
 use crate::sample::error::SampleError;
 use crate::sample::heap_trace_log::HeapTraceLog;
+use crate::sample::umdh_log::{LogBlock, LogHeap, LogModule, Tools, UmdhLog};
 
 /// Four dumps of some 200 MB, 600 MB, 1.4 GB and 3.9 GB: so many zones. The times are those of the first thread, which is the
 /// busy one before the others join it.
@@ -36,6 +37,8 @@ pub const ORIGINAL_MOMENTS: [OtherMoment; 4] = [
 /// What each of the other threads has used by then, user and kernel time together, but for some seconds that differ.
 const WORKER_MS: [u64; 4] = [12_000, 96_000, 2_010_000, 6_860_000];
 const WORKER_COUNT: u32 = 8;
+const PROCESS_ID: u32 = 0x24b8;
+const PORT_HEAP: Va = Va(0x1c8_a597_0000);
 /// 2024-06-03 00:00 UTC.
 const DAY_UNIX_SECONDS: u32 = 1_717_372_800;
 const FIRST_STACK: Va = Va(0x6d_4e30_0000);
@@ -53,29 +56,24 @@ fn modules() -> Vec<ProcessModule> {
 pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), SampleError> {
     let modules = modules();
     let maker = StackMaker::new(&modules, around, INNERMOST);
-    let log = HeapTraceLog {
-        header: LOG_HEADER,
-        first_zone: FIRST_ZONE_OF_MANY,
-        zone_count: u64::from(moment.size),
-        largest_count: u32::MAX,
-        largest_zone_count: RECORDS_PER_ZONE,
-    };
+    let log = trace_log(moment);
     let database = database(&modules);
     let mut stores = AddressSpace::default();
     let trace_count = log.add_to(&mut stores, |number| maker.stack(number));
     database.add_to(&mut stores)?;
     let plan = ProcessPlan {
-        process_id: 0x24b8,
+        process_id: PROCESS_ID,
         thread_id: 0x24e4,
         create_filetime: filetime(DAY_UNIX_SECONDS, 30_411_218),
         dump_unix_seconds: DAY_UNIX_SECONDS + moment.second_of_day,
+        is_in_central_europe: true,
         user_ms: moment.user_ms,
         kernel_ms: moment.kernel_ms,
         sites: around(calls(trace_count)),
         more_threads: (0..WORKER_COUNT).map(|number| worker(number, moment, trace_count)).collect(),
         heaps: vec![
             main_heap(&pointers(log.places(OLD_RECORD_COUNT, |number| maker.stack(number)))),
-            PlannedHeap::mapped(Va(0x1c8_a597_0000), 0x8000, 16, 16),
+            PlannedHeap::mapped(PORT_HEAP, 0x8000, 16, 16),
             runtime_heap(&pointers(log.places(20, |number| maker.stack(number)))),
         ],
         buffers: vec![DOCUMENT],
@@ -84,6 +82,76 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
     let mut planned = planned_space(&plan)?;
     planned.space.append(stores);
     Ok((plan, planned))
+}
+
+fn trace_log(moment: &OtherMoment) -> HeapTraceLog {
+    HeapTraceLog {
+        header: LOG_HEADER,
+        first_zone: FIRST_ZONE_OF_MANY,
+        zone_count: u64::from(moment.size),
+        largest_count: u32::MAX,
+        largest_zone_count: RECORDS_PER_ZONE,
+    }
+}
+
+/// How many blocks a stack has in turn, and where in that turn each log is; the last is where the first was. So the analyst
+/// told it: the logs that were taken with the dumps only fluctuated.
+const BLOCK_COUNTS: [u64; 5] = [14, 3, 22, 9, 31];
+const TURNS: [usize; 4] = [0, 2, 3, 0];
+/// Stacks of the log, which are the first of the heap trace log.
+const LOGGED_STACK_COUNT: u32 = 24;
+/// Local time is two hours ahead.
+const LOCAL_OFFSET_SECONDS: u32 = 2 * 3600;
+/// The first block lies behind the heap's head; overhead is header, prefix and second header, and what is missing to 10h.
+const FIRST_BLOCK_OFFSET: u64 = 0x1_0000;
+const OVERHEAD_BYTES: u64 = 0x30;
+
+/// The UMDH log that was taken with the dump at `moment`. An id is the address of the stack's record in the heap trace log.
+pub fn umdh_log(moment: &OtherMoment) -> UmdhLog {
+    let modules = modules();
+    let maker = StackMaker::new(&modules, around, INNERMOST);
+    let dump = ORIGINAL_MOMENTS.iter().position(|other| other == moment).unwrap_or(0);
+    let turn = TURNS.get(dump).copied().unwrap_or(0);
+    let is_last = dump + 1 == TURNS.len();
+    let ids = trace_log(moment).places(LOGGED_STACK_COUNT, |number| maker.stack(number));
+    let mut va = MAIN_HEAP.0 + FIRST_BLOCK_OFFSET;
+    let mut blocks = Vec::new();
+    for ((number, stack), id) in (0_usize..).zip(0..LOGGED_STACK_COUNT).zip(ids) {
+        let count = BLOCK_COUNTS.get((number + turn) % BLOCK_COUNTS.len()).copied().unwrap_or(1);
+        for block in 0..count {
+            // In the end each stack has a little less than in the beginning.
+            let less = u64::from(is_last && block == 0) * 0x10;
+            let requested_bytes = 0x180 + 0x48 * number as u64 + 0x20 * block - less;
+            let all_bytes = (requested_bytes + OVERHEAD_BYTES).next_multiple_of(0x10);
+            blocks.push(LogBlock {
+                requested_bytes,
+                overhead_bytes: all_bytes - requested_bytes,
+                va: Va(va),
+                trace_id: id.0,
+                frames: maker.stack(stack),
+            });
+            va += all_bytes;
+        }
+    }
+    UmdhLog {
+        tools: Tools::Ten,
+        local_unix_seconds: DAY_UNIX_SECONDS + moment.second_of_day + LOCAL_OFFSET_SECONDS,
+        machine: "DOCS-01".to_owned(),
+        process_id: PROCESS_ID,
+        modules: modules
+            .iter()
+            .map(|module| LogModule {
+                base: module.image.base,
+                size_bytes: u64::from(module.image.size_bytes),
+                path: module.path.clone(),
+            })
+            .collect(),
+        heaps: vec![
+            LogHeap { base: MAIN_HEAP, blocks },
+            LogHeap { base: PORT_HEAP, blocks: Vec::new() },
+            LogHeap { base: RUNTIME_HEAP, blocks: Vec::new() },
+        ],
+    }
 }
 
 /// Behind the other samples' zone, with room for four gigabytes.
@@ -124,6 +192,28 @@ mod tests {
             .map(|moment| process(moment).unwrap().1.space.committed_bytes(None) >> 20)
             .collect();
         assert!((195..=205).contains(&sizes[0]) && (3_900..=3_994).contains(&sizes[3]), "{sizes:?}");
+    }
+
+    #[test]
+    fn no_stack_of_the_logs_has_more_in_the_end() {
+        let sums: Vec<Vec<u64>> = ORIGINAL_MOMENTS
+            .iter()
+            .map(|moment| {
+                let log = umdh_log(moment);
+                let ids = trace_log(moment).places(LOGGED_STACK_COUNT, |number| maker().stack(number));
+                let sum = |id: Va| {
+                    let blocks = log.heaps[0].blocks.iter().filter(|block| block.trace_id == id.0);
+                    blocks.map(|block| block.requested_bytes).sum()
+                };
+                ids.into_iter().map(sum).collect()
+            })
+            .collect();
+        assert!(sums[0].iter().zip(&sums[3]).all(|(first, last)| *last + 0x10 == *first), "{sums:?}");
+        assert!(sums[0].iter().zip(&sums[1]).all(|(first, second)| first != second), "{sums:?}");
+    }
+
+    fn maker() -> StackMaker {
+        StackMaker::new(&modules(), around, INNERMOST)
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::sample::allocfree::process_texts;
 use crate::sample::error::SampleError;
 use crate::sample::minidump_file::{
     BuildText, Handle, HandleFormat, MinidumpFile, MiscInfo, ProcessTimes, ProcessVmCounters, StackMemory, SystemInfo,
-    Thread, ThreadInfo, flags,
+    Thread, ThreadInfo, TimeZone, flags,
 };
 use crate::sample::process_memory::Windows;
 
@@ -149,6 +149,15 @@ fn misc_info(plan: &ProcessPlan) -> MiscInfo {
         integrity_level: Some(0x2000),
         execute_flags: Some(0x4d),
         protected_process: Some(0),
+        // Summer time, TIME_ZONE_ID_DAYLIGHT.
+        time_zone: plan.is_in_central_europe.then(|| TimeZone {
+            id: 2,
+            bias_minutes: -60,
+            standard_name: "W. Europe Standard Time".to_owned(),
+            standard_bias_minutes: 0,
+            daylight_name: "W. Europe Daylight Time".to_owned(),
+            daylight_bias_minutes: -60,
+        }),
         build,
         ..MiscInfo::default()
     }

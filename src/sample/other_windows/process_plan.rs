@@ -16,6 +16,8 @@ pub struct ProcessPlan {
     pub thread_id: u32,
     pub create_filetime: u64,
     pub dump_unix_seconds: u32,
+    /// In summer time by one hour, of a zone one hour ahead of UTC; else the dump tells no zone.
+    pub is_in_central_europe: bool,
     pub user_ms: u64,
     pub kernel_ms: u64,
     /// The program first, then the libraries in the order of their loading, ntdll first.

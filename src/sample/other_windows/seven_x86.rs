@@ -143,6 +143,7 @@ pub fn process(moment: &OtherMoment) -> Result<(ProcessPlan, PlannedSpace), Samp
         thread_id: 0xe30,
         create_filetime: filetime(DAY_UNIX_SECONDS, 33_247_518),
         dump_unix_seconds: DAY_UNIX_SECONDS + moment.second_of_day,
+        is_in_central_europe: false,
         user_ms: moment.user_ms,
         kernel_ms: moment.kernel_ms,
         modules,

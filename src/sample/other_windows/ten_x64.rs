@@ -33,6 +33,7 @@ pub const LOG_HEADER: Va = Va(0x1c8_a5a8_0000);
 pub const FIRST_ZONE: Va = Va(0x1c8_a600_0000);
 const DATABASE: Va = Va(0x1c8_ab00_0000);
 pub const MAIN_HEAP: Va = Va(0x1c8_a5b6_0000);
+pub const RUNTIME_HEAP: Va = Va(0x1c8_a5c8_0000);
 /// The low fragmentation heap's own reservation: 200 KB, as with eight affinity slots.
 pub const FRONT_END: Va = Va(0x1c8_a5ca_0000);
 const LARGE_BLOCK: Va = Va(0x1c8_a5d0_0000);
@@ -164,7 +165,7 @@ pub fn main_heap(traces: &[Trace]) -> PlannedHeap {
 /// A private heap without a front end.
 pub fn runtime_heap(traces: &[Trace]) -> PlannedHeap {
     let blocks = BlockMix { traces, overhead_bytes: 0x28 }.back_end(0, 20);
-    PlannedHeap { blocks, ..PlannedHeap::private(Va(0x1c8_a5c8_0000), 0x1002, 16, 4) }
+    PlannedHeap { blocks, ..PlannedHeap::private(RUNTIME_HEAP, 0x1002, 16, 4) }
 }
 
 /// A process of this system without heaps, whose thread stands nowhere yet.
@@ -195,6 +196,7 @@ pub fn empty_plan(modules: Vec<ProcessModule>) -> ProcessPlan {
         thread_id: 0,
         create_filetime: 0,
         dump_unix_seconds: 0,
+        is_in_central_europe: false,
         user_ms: 0,
         kernel_ms: 0,
         modules,

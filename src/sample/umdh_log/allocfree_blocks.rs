@@ -5,7 +5,7 @@
 //! Windows 7 look. Overhead is 30h and what is missing to a multiple of 10h: header, a prefix with the pointer to the trace,
 //! and a second header.
 
-use super::{LogBlock, LogHeap, LogModule, UmdhLog};
+use super::{LogBlock, LogHeap, LogModule, Tools, UmdhLog};
 use crate::base::addr::Va;
 use crate::sample::allocfree::figures::{DATABASE_BUCKETS, LOCAL_OFFSET_SECONDS, Moment, ProcessRun};
 use crate::sample::allocfree::logged_stacks::{entries_bytes, logged_stacks};
@@ -30,6 +30,7 @@ pub fn allocfree_log(run: &ProcessRun, moment: &Moment, position: usize) -> Umdh
     let mut heaps = vec![LogHeap { base: main, blocks: blocks(run, &stacks, main, position) }];
     heaps.extend(others.map(|base| LogHeap { base, blocks: Vec::new() }));
     UmdhLog {
+        tools: Tools::Seven,
         local_unix_seconds: moment.dump_unix_seconds + LOCAL_OFFSET_SECONDS,
         machine: "MODEL".to_owned(),
         process_id: run.process_id,

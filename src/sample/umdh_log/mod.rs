@@ -1,4 +1,4 @@
-//! UMDH logs beside the dumps of the sample, in the form that UMDH 6.1 writes on Windows 7: the head with the modules, then for
+//! UMDH logs beside the dumps of the samples, in the form that UMDH 6.1 writes on Windows 7: the head with the modules, then for
 //! each heap its blocks, each stack printed with the first block that has it.
 //!
 //! Form: a log of UMDH 6.1.7650 (facts: trace-database, 4.2) and Microsoft's documentation. The reader is not known here.
@@ -10,8 +10,6 @@ use crate::base::time::UtcTime;
 
 pub use allocfree_blocks::allocfree_log;
 
-/// The version of the debugging tools for Windows 7 SP1.
-const VERSION: &str = "6.1.7650.0";
 const RULE: &str = "*- - - - - - - - - -";
 const RULE_END: &str = "- - - - - - - - - -";
 const LINE_END: &str = "\r\n";
@@ -19,12 +17,38 @@ const LINE_END: &str = "\r\n";
 /// What one log says.
 #[derive(Clone, Debug)]
 pub struct UmdhLog {
+    pub tools: Tools,
     /// When it was taken, on the clock of the machine.
     pub local_unix_seconds: u32,
     pub machine: String,
     pub process_id: u32,
     pub modules: Vec<LogModule>,
     pub heaps: Vec<LogHeap>,
+}
+
+/// What wrote the log: the debugging tools and the system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tools {
+    /// Of the SDK for Windows 7 SP1.
+    Seven,
+    /// Of the SDK for Windows 10 2004; the lines are those of the older tools.
+    Ten,
+}
+
+impl Tools {
+    const fn version(self) -> &'static str {
+        match self {
+            Self::Seven => "6.1.7650.0",
+            Self::Ten => "10.0.19041.685",
+        }
+    }
+
+    const fn system(self) -> &'static str {
+        match self {
+            Self::Seven => "6.1",
+            Self::Ten => "10.0",
+        }
+    }
 }
 
 /// A module as the log lists it.
@@ -93,14 +117,15 @@ impl UmdhLog {
         // Whole minutes.
         let minutes = time.get(..16).unwrap_or(&time);
         let (machine, pid) = (&self.machine, self.process_id);
+        let (version, system) = (self.tools.version(), self.tools.system());
         let mut lines = vec![
             "// ".to_owned(),
-            format!("// UMDH: version {VERSION}: Logtime {minutes} - Machine={machine} - PID={pid}"),
+            format!("// UMDH: version {version}: Logtime {minutes} - Machine={machine} - PID={pid}"),
             "// ".to_owned(),
             String::new(),
             "// Debug privilege has been enabled.".to_owned(),
-            "// OS version 6.1 ".to_owned(),
-            "// Umdh OS version 6.1".to_owned(),
+            format!("// OS version {system} "),
+            format!("// Umdh OS version {system}"),
             format!("// Connecting to process {pid} ..."),
             "// Loaded modules: ".to_owned(),
             "//     Base Size Module".to_owned(),

@@ -183,7 +183,14 @@ fn the_original_case_gives_the_same_verdicts_with_its_own_numbers() {
     let analysis = variant(Variant::Original);
     check(
         &analysis,
-        &[InstrumentationSideEffect, InsufficientMemoryStackTraceDatabase, SpikingThread, DistributedSpike],
+        &[
+            InstrumentationSideEffect,
+            InsufficientMemoryStackTraceDatabase,
+            SpikingThread,
+            DistributedSpike,
+            // In the UMDH logs alone: the heaps stand still.
+            MemoryFluctuation,
+        ],
         &[
             MemoryLeakProcessHeap,
             MemoryLeakRegions,
@@ -195,7 +202,7 @@ fn the_original_case_gives_the_same_verdicts_with_its_own_numbers() {
         ],
     );
     let all = all_findings(&analysis);
-    let lines: Vec<&str> = all.iter().take(4).map(|finding| finding.summary.as_str()).collect();
+    let lines: Vec<&str> = all.iter().take(5).map(|finding| finding.summary.as_str()).collect();
     insta::assert_snapshot!(lines.join("\n"));
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dumptrend::analysis::Analysis;
 use dumptrend::analysis::run::read_logs;
+use dumptrend::analysis::series::shape::Shape;
 use dumptrend::analysis::series::umdh_group::Zone;
-use dumptrend::analysis::series::umdh_shape::Shape;
 use dumptrend::base::progress::Progress;
 use dumptrend::present::umdh::shape_name;
 use dumptrend::report::csv::{CsvTable, csv_report};
@@ -52,7 +52,7 @@ fn a_leak_and_a_fluctuation_are_told_apart() {
     let series = analysis.umdh_of(&analysis.log_groups[0]).expect("read");
     let shapes: Vec<_> =
         (0..series.stacks.len()).map(|stack| series.judgement(stack).expect("five logs").shape).collect();
-    assert_eq!(shapes, [Shape::Leak, Shape::Fluctuation], "{:?}", shapes.map_names());
+    assert_eq!(shapes, [Shape::Growth, Shape::Fluctuation], "{:?}", shapes.map_names());
     let requested: Vec<Vec<Option<u64>>> = (0..2).map(|stack| series.requested(stack)).collect();
     assert_eq!(requested[0], [2560, 5120, 7680, 10_240, 12_800].map(Some));
     assert_eq!(requested[1], [384, 320, 384, 320, 384].map(Some));

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use dumptrend::analysis::Analysis;
 use dumptrend::analysis::run::{decode_traces, read_logs};
+use dumptrend::analysis::series::shape::Shape;
 use dumptrend::analysis::series::umdh_group::Zone;
 use dumptrend::analysis::series::umdh_join::PointSource;
-use dumptrend::analysis::series::umdh_shape::Shape;
 use dumptrend::base::ids::{DumpIdx, LogIdx};
 use dumptrend::base::progress::Progress;
 use dumptrend::present::traces::leading::SkipRules;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::analysis::series::delta::is_comparable;
 use crate::analysis::series::equal_sizes::{EqualSizes, equal_sizes};
 use crate::analysis::series::growth::Values;
+use crate::analysis::series::time_to_full::{lists_free_memory, system_commit};
 use crate::analysis::snapshot::Snapshot;
 use crate::base::addr::PointerWidth;
 use crate::base::ids::DumpIdx;
@@ -53,13 +54,8 @@ fn of_dump(dump: DumpIdx, snapshot: &Snapshot) -> DumpFacts {
         is_region_list_whole: file.memory_info.as_ref().map(|_| file.has_whole_memory_info),
         free_bytes: totals.free_bytes(),
         largest_free,
-        system_commit: file.system_memory.map(|memory| {
-            let bytes = |pages: u64| pages.saturating_mul(u64::from(memory.page_bytes));
-            SystemCommit {
-                committed_bytes: bytes(memory.committed_pages),
-                limit_bytes: bytes(memory.commit_limit_pages),
-            }
-        }),
+        system_commit: system_commit(snapshot)
+            .map(|(committed_bytes, limit_bytes)| SystemCommit { committed_bytes, limit_bytes }),
         out_of_memory_threads: snapshot
             .tebs
             .iter()
@@ -72,14 +68,6 @@ fn of_dump(dump: DumpIdx, snapshot: &Snapshot) -> DumpFacts {
         store_count: snapshot.trace_stores.len(),
         has_tebs: snapshot.tebs.iter().any(|teb| teb.stack.is_some()),
     }
-}
-
-/// Whether the list of regions goes over the address space without large gaps: some writers leave free memory out in part.
-fn lists_free_memory(snapshot: &Snapshot) -> bool {
-    let totals = &snapshot.address_space.totals;
-    let top = snapshot.address_space.regions.last().map_or(0, |region| region.range.end.0);
-    let listed_bytes = totals.busy_bytes().saturating_add(totals.free_bytes().unwrap_or(0));
-    listed_bytes >= top / 10 * 9
 }
 
 pub(super) fn memory_facts(chosen: &Chosen<'_>) -> MemoryFacts {

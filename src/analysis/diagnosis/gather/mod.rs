@@ -10,7 +10,7 @@ use crate::analysis::Analysis;
 use crate::analysis::series::growth::Values;
 use crate::analysis::series::handles::handle_histories;
 use crate::analysis::series::leading_frame::{SkipRules, frame_text, leading_frame};
-use crate::analysis::series::store_growth::{entry_growth, time_to_full};
+use crate::analysis::series::store_growth::{entry_growth, store_time_to_full};
 use crate::analysis::snapshot::Snapshot;
 use crate::base::ids::DumpIdx;
 use crate::process::traces::{Health, TraceStore};
@@ -131,7 +131,7 @@ fn trace_facts(chosen: &Chosen<'_>) -> Option<TraceFacts> {
             room_left: chosen.values(|position| health(position)?.room_left_bytes),
             is_full: chosen.positions.iter().map(|position| health(*position)?.is_full).collect(),
             fill_percent: chosen.positions.iter().map(|position| health(*position)?.fill_percent).collect(),
-            time_to_full: (first < last).then(|| time_to_full(&timed, newest, first, last)).flatten(),
+            time_to_full: (first < last).then(|| store_time_to_full(&timed, newest, first, last)).flatten(),
         }
     });
     let stores = stores.collect();

@@ -4,13 +4,13 @@
 use super::super::evidence::{Evidence, Number, Place, Strength, percent_text};
 use super::super::facts::{SeriesFacts, ThreadFacts};
 use super::super::pattern::PatternId;
-use super::super::thresholds::{
-    DISTRIBUTED_CORES, DISTRIBUTED_LEAST_THREADS, DISTRIBUTED_MACHINE_SHARE, DISTRIBUTED_MOST_SHARE,
-    DISTRIBUTED_PART_SHARE, MOST_NAMED,
-};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, plural};
 use crate::analysis::series::thread_doing::Doing;
+use crate::analysis::thresholds::{
+    DISTRIBUTED_CORES, DISTRIBUTED_LEAST_THREADS, DISTRIBUTED_MACHINE_SHARE, DISTRIBUTED_MOST_SHARE,
+    DISTRIBUTED_PART_SHARE, MOST_NAMED,
+};
 
 const ID: PatternId = PatternId::DistributedSpike;
 pub const PATTERN: Pattern = Pattern { id: ID, judge };

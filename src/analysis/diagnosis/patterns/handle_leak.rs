@@ -3,10 +3,10 @@
 use super::super::evidence::{Evidence, Number, Place, Strength};
 use super::super::facts::SeriesFacts;
 use super::super::pattern::PatternId;
-use super::super::thresholds::{ABNORMAL_HANDLES, LEAST_GROWTH_RATIO, LEAST_HANDLE_GROWTH, MOST_NAMED};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, counts_text, rises_steadily};
 use crate::analysis::series::handles::HandleHistory;
+use crate::analysis::thresholds::{ABNORMAL_HANDLES, LEAST_GROWTH_RATIO, LEAST_HANDLE_GROWTH, MOST_NAMED};
 use crate::base::units::grouped;
 
 const ID: PatternId = PatternId::HandleLeak;

@@ -3,9 +3,9 @@
 use super::super::evidence::{Evidence, Number, Place, Strength, windbg_address};
 use super::super::facts::{HeapDamage, HeapFacts, SeriesFacts};
 use super::super::pattern::PatternId;
-use super::super::thresholds::{MOST_NAMED, UNREAD_SHARE};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, plural};
+use crate::analysis::thresholds::{MOST_NAMED, UNREAD_SHARE};
 use crate::base::units::ByteSize;
 
 const ID: PatternId = PatternId::HeapCorruption;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::super::evidence::{Evidence, Number, Place, Strength, windbg_address};
 use super::super::facts::SeriesFacts;
 use super::super::pattern::PatternId;
-use super::super::thresholds::{CONTENDED_LEAST_THREADS, CONTENDED_SHARE, CONTENTION_PER_HOUR, MOST_NAMED};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, plural};
+use crate::analysis::thresholds::{CONTENDED_LEAST_THREADS, CONTENDED_SHARE, CONTENTION_PER_HOUR, MOST_NAMED};
 use crate::base::units::grouped;
 
 const ID: PatternId = PatternId::HighContention;

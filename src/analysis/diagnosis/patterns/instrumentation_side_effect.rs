@@ -4,11 +4,11 @@
 use super::super::evidence::{Evidence, Number, Place, Strength, percent_text, windbg_address};
 use super::super::facts::SeriesFacts;
 use super::super::pattern::PatternId;
-use super::super::thresholds::{INSTRUMENTATION_DOMINANT_PERCENT, MOST_NAMED};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, delta, plural, share_text, sizes_text};
 use crate::analysis::series::growth::{Values, sum};
 use crate::analysis::series::thread_doing::Doing;
+use crate::analysis::thresholds::{INSTRUMENTATION_DOMINANT_PERCENT, MOST_NAMED};
 use crate::base::units::{ByteDelta, ByteSize};
 use crate::process::peb::global_flag;
 use crate::process::regions::usage::Usage;

@@ -4,11 +4,11 @@
 use super::super::evidence::{Evidence, Number, Place, Strength, percent_text, windbg_address};
 use super::super::facts::SeriesFacts;
 use super::super::pattern::PatternId;
-use super::super::thresholds::{
-    COMMIT_EXHAUSTED_PERCENT, COMMIT_ROOMY_PERCENT, MOST_NAMED, NEAR_FREE_BLOCK_BYTES, SMALL_FREE_BLOCK_BYTES,
-};
 use super::super::{Finding, NextDumpKind, Verdict};
 use super::Pattern;
+use crate::analysis::thresholds::{
+    COMMIT_EXHAUSTED_PERCENT, COMMIT_ROOMY_PERCENT, MOST_NAMED, NEAR_FREE_BLOCK_BYTES, SMALL_FREE_BLOCK_BYTES,
+};
 use crate::base::addr::PointerWidth;
 use crate::base::units::ByteSize;
 

@@ -3,11 +3,11 @@
 use super::super::evidence::{Evidence, Number, Place, Strength, percent_text, windbg_address};
 use super::super::facts::{SeriesFacts, StoreFacts, TraceFacts};
 use super::super::pattern::PatternId;
-use super::super::thresholds::{REPEATING_ENTRIES_PER_STACK, STORE_DOMINANT_PERCENT, STORE_NEARLY_FULL_PERCENT};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, plural, sizes_text};
 use crate::analysis::series::growth::{Values, sum};
-use crate::analysis::series::store_growth::TimeToFull;
+use crate::analysis::series::time_to_full::TimeToFull;
+use crate::analysis::thresholds::{REPEATING_ENTRIES_PER_STACK, STORE_DOMINANT_PERCENT, STORE_NEARLY_FULL_PERCENT};
 use crate::base::units::{ByteDelta, ByteSize, grouped};
 use crate::process::peb::global_flag;
 use crate::process::traces::StoreKind;
@@ -72,7 +72,7 @@ fn full_store(facts: &SeriesFacts, traces: &TraceFacts, store: &StoreFacts) -> F
     let room = store.room_left.last();
     let left = room.map_or_else(
         || "no room left".to_owned(),
-        |room| match room / super::super::thresholds::PAGE_BYTES {
+        |room| match room / crate::analysis::thresholds::PAGE_BYTES {
             0 => "no page left".to_owned(),
             1 => "one page left".to_owned(),
             pages => format!("{pages} pages left"),
@@ -159,12 +159,10 @@ fn time_line(facts: &SeriesFacts, store: &StoreFacts) -> Option<Evidence> {
             format!("became full between dumps {} and {}", facts.dump(since_dump - 1), facts.dump(since_dump))
         }
         TimeToFull::NotGrowing => format!("did not grow over {}", facts.dumps_text()),
-        TimeToFull::At { expected, bytes_per_hour, .. } => {
-            let rate = ByteDelta(bytes_per_hour.round() as i128);
+        TimeToFull::At { expected, per_hour, .. } => {
+            let rate = ByteDelta(per_hour.round() as i128);
             let text = format!("full at {} UTC at the rate of {}, {rate}/h", expected.table_text(), facts.dumps_text());
-            return Some(
-                Evidence::new(Strength::Background, text).number(Number::BytesPerHour(bytes_per_hour)).at(here),
-            );
+            return Some(Evidence::new(Strength::Background, text).number(Number::BytesPerHour(per_hour)).at(here));
         }
     };
     Some(Evidence::new(Strength::Background, text).at(here))

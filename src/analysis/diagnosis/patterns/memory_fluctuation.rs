@@ -6,13 +6,14 @@
 use super::super::evidence::{Evidence, Number, Place, Strength};
 use super::super::facts::SeriesFacts;
 use super::super::pattern::PatternId;
-use super::super::thresholds::{
-    BASELINE_SHARE, FLUCTUATION_NET_SHARE, FLUCTUATION_TURNS, LEAST_DUMPS_FOR_A_DIRECTION, LEAST_FLUCTUATION_BYTES,
-    LEAST_LOGGED_FLUCTUATION_BYTES, MOST_NAMED,
-};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, plural};
 use crate::analysis::series::growth::Values;
+use crate::analysis::series::shape::{self, Counted, Shape};
+use crate::analysis::thresholds::{
+    BASELINE_SHARE, LEAST_DUMPS_FOR_A_DIRECTION, LEAST_FLUCTUATION_BYTES, LEAST_LOGGED_FLUCTUATION_BYTES,
+    LEAST_SWING_SHARE, MOST_NAMED,
+};
 use crate::base::units::{ByteDelta, ByteSize};
 
 const ID: PatternId = PatternId::MemoryFluctuation;
@@ -78,18 +79,14 @@ fn judge(facts: &SeriesFacts) -> Finding {
         .next(NextDumpKind::Baseline, "which curves rise absolutely, whatever they do in between")
 }
 
-/// Net against peak to peak, or turns; the size of the swing must be worth a word.
+/// By its shape; and the size of the swing must be worth a word. Heaps' blocks are counted to the byte, as logs are.
 fn fluctuates(curve: &Curve) -> bool {
     let values = &curve.values;
     let swing = values.peak_to_peak();
     let least = if curve.is_logged { LEAST_LOGGED_FLUCTUATION_BYTES } else { LEAST_FLUCTUATION_BYTES };
-    let is_swing = swing >= least && swing as f64 >= 0.05 * values.most().unwrap_or(0) as f64;
-    let known: Vec<u64> = values.0.iter().flatten().copied().collect();
-    let (Some(first), Some(last)) = (known.first(), known.last()) else { return false };
-    let net_share = first.abs_diff(*last) as f64 / swing.max(1) as f64;
-    is_swing
-        && values.turn_count() > 0
-        && (net_share < FLUCTUATION_NET_SHARE || values.turn_count() >= FLUCTUATION_TURNS)
+    let is_swing = swing >= least && swing as f64 >= LEAST_SWING_SHARE * values.most().unwrap_or(0) as f64;
+    let judgement = shape::judge(values.0.iter().copied(), Counted::Requested);
+    is_swing && judgement.is_some_and(|judgement| judgement.shape == Shape::Fluctuation)
 }
 
 fn curves(facts: &SeriesFacts) -> Vec<Curve> {

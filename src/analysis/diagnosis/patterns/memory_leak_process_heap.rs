@@ -3,11 +3,11 @@
 use super::super::evidence::{Evidence, Place, Strength, windbg_address};
 use super::super::facts::{HeapFacts, SeriesFacts, StackInUse};
 use super::super::pattern::PatternId;
-use super::super::thresholds::{LEAK_SHARE_PERCENT, LEAST_LEAK_BYTES, MOST_NAMED, NO_PART_PERCENT};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{ONE_DUMP, Pattern, delta, has_grown, plural, rises_steadily, share_text, sizes_text};
-use crate::analysis::series::course::Course;
 use crate::analysis::series::growth::{Values, sum};
+use crate::analysis::series::shape::Shape;
+use crate::analysis::thresholds::{LEAK_SHARE_PERCENT, LEAST_LEAK_BYTES, MOST_NAMED, NO_PART_PERCENT};
 use crate::base::units::ByteDelta;
 
 const ID: PatternId = PatternId::MemoryLeakProcessHeap;
@@ -115,11 +115,13 @@ fn plural_heaps_that_rise(count: usize) -> String {
 
 fn without_growth(facts: &SeriesFacts, heaps: &[HeapFacts], all: &Values, net: i128) -> Finding {
     let private = &facts.memory.private;
-    let stepped = heaps.iter().find(|heap| heap.committed.course() == Some(Course::Step));
+    let stepped = heaps.iter().find(|heap| matches!(heap.committed.shape(), Some(Shape::Step | Shape::Plateau)));
     let whole = private.net();
     let is_a_part = whole.is_some_and(|whole| whole > 0 && net as f64 * 100.0 >= NO_PART_PERCENT * whole as f64);
     if let Some(heap) = stepped.filter(|_| is_a_part && net >= i128::from(LEAST_LEAK_BYTES)) {
-        let text = format!("heap {} rose once and stayed: {}", windbg_address(heap.base), sizes_text(&heap.committed));
+        let how =
+            if heap.committed.shape() == Some(Shape::Step) { "rose once and stayed" } else { "rose, and then stayed" };
+        let text = format!("heap {} {how}: {}", windbg_address(heap.base), sizes_text(&heap.committed));
         return Finding::new(ID, Verdict::Undecided, text)
             .evidence(heap_lines(facts, heaps, Strength::Background))
             .subjects([subject(facts, heap)])

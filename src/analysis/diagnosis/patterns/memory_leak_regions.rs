@@ -4,10 +4,10 @@
 use super::super::evidence::{Evidence, Number, Place, Strength, count_delta};
 use super::super::facts::{EqualSizeFacts, SeriesFacts, UseFacts};
 use super::super::pattern::PatternId;
-use super::super::thresholds::{LEAK_SHARE_PERCENT, LEAST_LEAK_BYTES, MOST_NAMED, NO_PART_PERCENT};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{ONE_DUMP, Pattern, delta, rises_steadily, share_text, sizes_text};
-use crate::analysis::series::course::Course;
+use crate::analysis::series::shape::Shape;
+use crate::analysis::thresholds::{LEAK_SHARE_PERCENT, LEAST_LEAK_BYTES, MOST_NAMED, NO_PART_PERCENT};
 use crate::base::units::{ByteDelta, ByteSize, grouped};
 use crate::process::regions::usage::Usage;
 
@@ -45,12 +45,13 @@ fn judge(facts: &SeriesFacts) -> Finding {
             found(facts, unknown, net, &of_growth, here)
         }
         _ if is_a_part => {
-            let why = match unknown.committed.course() {
-                Some(Course::Growth) if !facts.shows_direction() => {
+            let why = match unknown.committed.shape() {
+                Some(Shape::Growth) if !facts.shows_direction() => {
                     "suspect: risen between the two dumps, and two dumps show no direction"
                 }
-                Some(Course::Growth) => "rises, but as the smaller part of the growth",
-                Some(Course::Step) => "rose once and stayed",
+                Some(Shape::Growth) => "rises, but as the smaller part of the growth",
+                Some(Shape::Step) => "rose once and stayed",
+                Some(Shape::Plateau) => "rose, and then stayed",
                 _ => "ends higher, after ups and downs",
             };
             undecided(format!("private memory of unknown use {why}: {of_growth} of private memory"))

@@ -20,8 +20,8 @@ use super::Finding;
 use super::evidence::{Number, count_delta, percent_text};
 use super::facts::SeriesFacts;
 use super::pattern::PatternId;
-use crate::analysis::series::course::Course;
 use crate::analysis::series::growth::Values;
+use crate::analysis::series::shape::Shape;
 use crate::base::units::{ByteDelta, ByteSize};
 
 /// A pattern and its judge.
@@ -88,13 +88,13 @@ fn counts_text(net: i128, noun: &str) -> String {
 
 /// Whether it rises in nearly every interval, and by a fifth at least in all.
 fn rises_steadily(values: &Values) -> bool {
-    values.course() == Some(Course::Growth)
-        && values.rising_share().is_some_and(|share| share >= super::thresholds::RISING_SHARE)
-        && values.ratio().is_none_or(|ratio| ratio >= super::thresholds::LEAST_GROWTH_RATIO)
+    values.shape() == Some(Shape::Growth)
+        && values.rising_share().is_some_and(|share| share >= crate::analysis::thresholds::RISING_SHARE)
+        && values.ratio().is_none_or(|ratio| ratio >= crate::analysis::thresholds::LEAST_GROWTH_RATIO)
 }
 
 /// Growth of the whole that is worth a name.
 fn has_grown(whole: &Values) -> Option<bool> {
     let (first, net) = (whole.first()?, whole.net()?);
-    Some(net > 0 && (net as f64) * 100.0 >= super::thresholds::STEADY_PERCENT * first as f64)
+    Some(net > 0 && (net as f64) * 100.0 >= crate::analysis::thresholds::STEADY_PERCENT * first as f64)
 }

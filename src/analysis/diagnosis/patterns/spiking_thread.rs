@@ -4,10 +4,10 @@
 use super::super::evidence::{Evidence, Number, Place, Strength};
 use super::super::facts::{SeriesFacts, ThreadFacts, ThreadTotals};
 use super::super::pattern::PatternId;
-use super::super::thresholds::{MOST_NAMED, SPIKE_CORES, SPIKE_TIMES_NEXT};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, plural};
 use crate::analysis::series::thread_doing::Doing;
+use crate::analysis::thresholds::{MOST_NAMED, SPIKE_CORES, SPIKE_TIMES_NEXT};
 use crate::base::units::CpuTime;
 
 const ID: PatternId = PatternId::SpikingThread;

@@ -3,11 +3,11 @@
 use super::super::evidence::{Evidence, Number, Place, Strength};
 use super::super::facts::{SeriesFacts, StackUse, ThreadFacts};
 use super::super::pattern::PatternId;
-use super::super::thresholds::{
-    MOST_NAMED, PAGE_BYTES, REPEATED_FRAME_COUNT, REPEATED_FRAME_SHARE, STACK_RESERVE_PAGES,
-};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, plural};
+use crate::analysis::thresholds::{
+    MOST_NAMED, PAGE_BYTES, REPEATED_FRAME_COUNT, REPEATED_FRAME_SHARE, STACK_RESERVE_PAGES,
+};
 use crate::base::units::{ByteSize, grouped};
 
 const ID: PatternId = PatternId::StackOverflow;

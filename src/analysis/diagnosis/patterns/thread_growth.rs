@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::super::evidence::{Evidence, Number, Place, Strength};
 use super::super::facts::SeriesFacts;
 use super::super::pattern::PatternId;
-use super::super::thresholds::{LEAST_GROWTH_RATIO, LEAST_THREAD_GROWTH, MOST_NAMED};
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, counts_text, delta, plural, rises_steadily, sizes_text};
 use crate::analysis::series::growth::Values;
+use crate::analysis::thresholds::{LEAST_GROWTH_RATIO, LEAST_THREAD_GROWTH, MOST_NAMED};
 use crate::base::units::grouped;
 use crate::process::regions::usage::Usage;
 

@@ -3,9 +3,9 @@
 use super::super::evidence::{Evidence, Number, Place, Strength};
 use super::super::facts::{DumpFacts, SeriesFacts};
 use super::super::pattern::PatternId;
-use super::super::thresholds::MOST_NAMED;
 use super::super::{Finding, NextDumpKind, Subject, Verdict};
 use super::{Pattern, plural};
+use crate::analysis::thresholds::MOST_NAMED;
 use crate::base::units::ByteSize;
 
 const ID: PatternId = PatternId::TruncatedDump;

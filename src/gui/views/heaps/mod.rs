@@ -173,7 +173,7 @@ fn mode_ui(ui: &mut Ui, state: &mut HeapsState, shown: &Shown) {
     });
 }
 
-/// All heaps, and below them the selected one: its course, and its blocks by size.
+/// All heaps, and below them the selected one: how it goes, and its blocks by size.
 fn overview_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut HeapsState, shown: &Shown) {
     let below = (ui.available_height() * 0.58).max(160.0);
     Panel::bottom("heap detail")

@@ -9,7 +9,7 @@ use crate::base::units::ByteSize;
 use crate::gui::command::Command;
 use crate::gui::ctx::ViewCtx;
 use crate::gui::selection::Item;
-use crate::present::heaps::course_name;
+use crate::present::heaps::shape_name;
 use crate::process::regions::usage::Usage;
 
 use super::Shown;
@@ -39,8 +39,8 @@ pub(super) fn trend_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut TrendState, s
     let other = others.iter().copied().find(|other| state.other == Some((other.base, other.width)));
     ui.horizontal(|ui| {
         ui.strong(shown.heap_text());
-        if let Some(course) = history.course(shown.interval.from, shown.interval.to) {
-            ui.label(course_name(course));
+        if let Some(shape) = history.shape(shown.interval.from, shown.interval.to) {
+            ui.label(shape_name(shape));
         }
         if !others.is_empty() && shown.interval.dumps.len() > 1 {
             ui.separator();

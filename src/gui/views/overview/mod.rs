@@ -20,6 +20,7 @@ use crate::present::handles::HandleTable;
 use crate::present::headline::{equal_size_lines, headline};
 use crate::present::series_plot::{Axis, SeriesPlot, series_plot};
 use crate::present::table::TableModel;
+use crate::present::time_to_full::wall_lines;
 use crate::present::uses::{Division, UseTable};
 
 /// What the overview remembers.
@@ -59,6 +60,7 @@ struct Derived {
     number: u64,
     headline: String,
     equal_sizes: Vec<String>,
+    walls: Vec<String>,
     plot: SeriesPlot,
     dumps: Arc<dyn TableModel>,
     uses: Arc<dyn TableModel>,
@@ -142,6 +144,7 @@ fn derive(ctx: &ViewCtx<'_>, key: &Key, number: u64) -> Derived {
         number,
         headline: headline(analysis, &key.interval),
         equal_sizes: equal_size_lines(analysis, &key.interval),
+        walls: wall_lines(analysis, &key.interval),
         plot: series_plot(analysis, &key.dumps, key.division, key.axis, key.is_net),
         dumps: Arc::new(DumpTable::new(Arc::clone(analysis), key.dumps.clone(), key.baseline)),
         uses: Arc::new(UseTable::new(Arc::clone(analysis), key.division, key.interval.clone())),
@@ -155,6 +158,10 @@ fn banner_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, derived: &Derived) {
         ui.add(Label::new(RichText::new(sentence(&derived.headline)).size(16.0)).wrap());
         for line in verdict_lines(ctx) {
             ui.add(Label::new(line).wrap());
+        }
+        // The nearest wall; the others are a hover away, and in the reports.
+        if let Some(line) = derived.walls.first() {
+            ui.add(Label::new(sentence(line)).wrap()).on_hover_text(derived.walls.join("\n"));
         }
         for line in derived.equal_sizes.iter().take(2) {
             ui.add(Label::new(RichText::new(line).weak()).wrap());

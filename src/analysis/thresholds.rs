@@ -1,11 +1,19 @@
-//! Every threshold of the patterns, with the reason for it. What a course is called (growth, step, fluctuation, steady) is
-//! decided in `series::course`, whose own thresholds stand there: rising in 80 % of the intervals, by a fifth at least.
+//! Every limit that makes a word of a number, with the reason for it: those of shapes (`series::shape`), of patterns
+//! (`diagnosis::patterns`), and of what is worth a line in a report.
 
 /// Two dumps show a difference, three a direction: the catalogue's own example of a leak has dumps of 100, 200 and 300 MB.
 pub const LEAST_DUMPS_FOR_A_DIRECTION: usize = 3;
 
-/// A leak rises in nearly every interval: one that does not may be a quiet hour.
+/// Growth, and a leak, rises in nearly every interval: one in five may be a quiet hour, an emptied cache or a caught peak.
 pub const RISING_SHARE: f64 = 0.8;
+/// Changes of committed memory below this share of the highest value are none: heaps commit and decommit by pages all the time.
+pub const STEADY_SHARE: f64 = 0.02;
+/// One interval with so much of the whole change is a step: one event, and not a rate.
+pub const STEP_SHARE: f64 = 0.9;
+/// Growth that ended: so much of the intervals at the end stand still. One quiet interval of three would be less.
+pub const PLATEAU_SHARE: f64 = 0.4;
+/// What stands still lies within this share of the whole range; less is not seen in a plot.
+pub const PLATEAU_CHANGE_SHARE: f64 = 0.02;
 /// What leaks must be most of what grew, else the leak is not the answer to the question why the process grew.
 pub const LEAK_SHARE_PERCENT: f64 = 50.0;
 /// A part below this share of the growth did not cause it, whatever else it does.
@@ -15,10 +23,13 @@ pub const STEADY_PERCENT: f64 = 1.0;
 /// And below this it is no leak that anybody would chase, however steady: a heap's own segment step is 1 MB.
 pub const LEAST_LEAK_BYTES: u64 = 1 << 20;
 
-/// Net change over peak to peak below this is up and down (Memory Fluctuation; the same as in `series::course`).
+/// Net change over peak to peak below this is up and down: what is left is where in its swing the last point caught it. Memory
+/// Fluctuation: points that are taken too close together differ by what rises and falls anyway.
 pub const FLUCTUATION_NET_SHARE: f64 = 0.3;
-/// Turns of direction that make a fluctuation.
-pub const FLUCTUATION_TURNS: usize = 2;
+/// Turns of direction that make a fluctuation, one each way: what rose and fell and rose again swings, whatever is left.
+pub const FLUCTUATION_TURNS: u32 = 2;
+/// A swing below this share of the highest value is not worth a finding.
+pub const LEAST_SWING_SHARE: f64 = 0.05;
 /// Ups and downs of less than this are the heap's own commit and decommit steps.
 pub const LEAST_FLUCTUATION_BYTES: u64 = 64 << 10;
 /// Logs count requested bytes exactly, of one stack; less than this is a block or two.
@@ -85,6 +96,13 @@ pub const CONTENDED_LEAST_THREADS: usize = 4;
 pub const CONTENDED_SHARE: f64 = 0.25;
 /// A heap's lock that was waited for so often in an hour was waited for some times a second.
 pub const CONTENTION_PER_HOUR: f64 = 10_000.0;
+
+/// Loaded and unloaded so often is no start of a program: something is fetched anew for each use. A plug-in that is tried, used
+/// and closed at the end is unloaded twice.
+pub const UNLOADED_AGAIN_AND_AGAIN: u64 = 3;
+
+/// A wall further away than a year is no news: nobody lets a process run as long, and no rate lasts.
+pub const MOST_FORETOLD_DAYS: i128 = 366;
 
 /// When so much of a heap cannot be read, blocks were not damaged: the heap was not understood, or is not there.
 pub const UNREAD_SHARE: f64 = 0.5;

@@ -1,4 +1,6 @@
-//! Where the names come from: the symbol path, and for each module what was tried and found.
+//! The modules: where their names come from, what was tried and found; and what became of them over the series.
+
+mod modules;
 
 use std::sync::Arc;
 
@@ -10,9 +12,23 @@ use crate::gui::widgets::table::{Bar, TableOptions, TableState, model_key, table
 use crate::present::symbols::{SymbolsTable, server_lines, symbols_summary};
 use crate::present::table::TableModel;
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Mode {
+    #[default]
+    Symbols,
+    Modules,
+}
+
+const MODES: [(Mode, &str, &str); 2] = [
+    (Mode::Symbols, "Sources of names", "Where the names of each module come from, and what was tried"),
+    (Mode::Modules, "Modules compared", "As lm lists them: loaded, unloaded, moved or replaced between the two dumps"),
+];
+
 /// What the tab remembers.
 #[derive(Default)]
 pub struct SymbolsState {
+    mode: Mode,
+    modules: modules::ModulesState,
     table: TableState,
     built: Option<(u64, Arc<SymbolsTable>)>,
     selected: Option<usize>,
@@ -21,6 +37,15 @@ pub struct SymbolsState {
 }
 
 pub fn symbols_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, state: &mut SymbolsState) {
+    ui.horizontal(|ui| {
+        for (mode, name, hint) in MODES {
+            ui.selectable_value(&mut state.mode, mode, name).on_hover_text(hint);
+        }
+    });
+    if state.mode == Mode::Modules {
+        modules::modules_ui(ui, ctx, &mut state.modules);
+        return;
+    }
     path_ui(ui, ctx, state);
     let Some(table) = build(ctx, state) else {
         ui.weak("There are no modules to name.");
