@@ -18,6 +18,7 @@ use crate::input::symbols::{SymbolQuality, SymbolTable, windbg_module_name};
 
 use super::table::{Align, Cell, Column, TableModel, Tone};
 use super::value::{ABSENT_TEXT, Value};
+use super::windbg;
 
 /// One row for each module that any dump of the process has or remembers.
 pub struct ModuleTable {
@@ -429,5 +430,12 @@ impl TableModel for ModuleTable {
             15 => text(record.and_then(|record| record.pdb.as_ref()).map(|pdb| pdb.store_id.clone())),
             _ => text(path.clone()),
         }
+    }
+
+    fn windbg(&self, row: usize, _: usize) -> Option<String> {
+        Some(match self.subject(row)? {
+            Subject::Loaded(_, record) => windbg::module_at(record.base, self.width),
+            Subject::Unloaded(_) => windbg::UNLOADED_MODULES.to_owned(),
+        })
     }
 }

@@ -16,6 +16,8 @@ pub const RUNAWAY: &str = "!runaway 7";
 pub const THREADS: &str = "~*";
 /// How many handles there are, by type.
 pub const HANDLES: &str = "!handle 0 0";
+/// The modules that were unloaded, as far as Windows remembers.
+pub const UNLOADED_MODULES: &str = "lmu";
 /// When the dump was written, and for how long Windows and the process had run.
 pub const TIME: &str = ".time";
 
@@ -68,6 +70,11 @@ pub fn heap_block(va: Va, width: PointerWidth) -> String {
 /// The stack of one thread, by its id.
 pub fn thread_stack(tid: u32) -> String {
     format!("~~[{tid:x}]k")
+}
+
+/// The module at an address, with version, time stamp and symbols.
+pub fn module_at(va: Va, width: PointerWidth) -> String {
+    format!("lmv a {}", va.windbg(width))
 }
 
 /// `count` pointers with their symbols.
