@@ -664,7 +664,7 @@ fn the_blocks_of_a_heap_have_their_memory_and_their_stack() {
     for title in ["Block 00000000`019c", "UserPtr", "UserSize", "Allocated by", "Memory"] {
         assert!(harness.query_all_by_label_contains(title).next().is_some(), "{title}");
     }
-    harness.get_by_label("Copy as WinDbg").click();
+    harness.get_by_label_contains("!heap -p -a 00000000`019c").click();
     let text = (0..4).find_map(|_| {
         harness.step();
         copied(&harness)
