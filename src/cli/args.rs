@@ -81,9 +81,15 @@ pub struct SymbolArguments {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Format {
+    /// For reading, in WinDbg's forms where it has one.
     Text,
+    /// The text report as Markdown, for a tracker or a wiki.
+    Markdown,
+    /// For programs.
     Json,
+    /// One file with plots, to send or print.
     Html,
+    /// One table: see --table.
     Csv,
 }
 

@@ -30,7 +30,7 @@ use crate::report::csv::csv_report;
 use crate::report::file::{WriteError, write_whole, write_whole_with};
 use crate::report::html::html_report;
 use crate::report::json::json_report;
-use crate::report::text::text_report;
+use crate::report::text::{markdown_report, text_report};
 use crate::report::umdh::{Written, write_umdh};
 use crate::sample::{SampleOptions, write_sample};
 
@@ -197,6 +197,7 @@ fn render(
 ) -> Result<String, CliError> {
     match arguments.format {
         Format::Text => Ok(text_report(analysis, baseline)),
+        Format::Markdown => Ok(markdown_report(analysis, baseline)),
         Format::Json => Ok(json_report(analysis, baseline)?),
         Format::Html => Ok(html_report(analysis, baseline)),
         Format::Csv => Ok(csv_report(analysis, arguments.table.unwrap_or(args::Table::Uses).into(), baseline)),

@@ -31,6 +31,11 @@ impl HandleTable {
         Self { handles: handle_histories(&snapshots), dumps, columns }
     }
 
+    /// Whether any of the dumps has a list of handles.
+    pub fn has_lists(&self) -> bool {
+        self.handles.total.0.iter().any(Option::is_some)
+    }
+
     fn row(&self, row: usize) -> Option<(&str, &Values)> {
         match row.checked_sub(1) {
             None => Some(("all", &self.handles.total)),

@@ -1,6 +1,7 @@
-//! The presentation written as files: text, JSON, CSV and UMDH logs.
+//! The presentation written as files: text, Markdown, HTML, JSON, CSV and UMDH logs.
 
 pub mod csv;
+mod document;
 pub mod file;
 pub mod html;
 pub mod json;

@@ -1,4 +1,4 @@
-//! The part of the text report that is about UMDH logs.
+//! The part of the text and Markdown reports that is about UMDH logs.
 
 use std::sync::Arc;
 
@@ -6,9 +6,8 @@ use crate::analysis::Analysis;
 use crate::analysis::series::umdh_group::LogGroup;
 use crate::analysis::series::umdh_join::UmdhSeries;
 use crate::base::ids::DumpIdx;
-use crate::base::units::grouped;
 use crate::input::umdh::LogKind;
-use crate::present::table::{TableModel, arrange, to_text};
+use crate::present::table::{TableModel, arrange};
 use crate::present::traces::leading::SkipRules;
 use crate::present::umdh::comparison_table::{self, ComparisonTable, entry_frames};
 use crate::present::umdh::log_table::{UmdhLogTable, problems_of};
@@ -17,83 +16,84 @@ use crate::present::umdh::{
     UmdhNaming, compared_points, comparison_lines, group_name, judgement_text, point_name, series_lines,
 };
 
+use super::document::{Document, Form};
+
 /// More stacks are for the window.
 const MOST_STACKS: usize = 20;
 
-/// All logs, by process.
+/// All logs as text, by process.
 pub(super) fn umdh_text(analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) -> String {
-    analysis.log_groups.iter().map(|group| group_text(analysis, group, baseline)).collect()
+    let mut out = Document::new(Form::Plain);
+    umdh_report(&mut out, analysis, baseline);
+    out.into_text()
 }
 
-fn group_text(analysis: &Arc<Analysis>, group: &LogGroup, baseline: Option<DumpIdx>) -> String {
-    let mut text = format!("\nUMDH logs of {}\n", group_name(group));
-    let logs = UmdhLogTable::new(Arc::clone(analysis), group);
-    let rows: Vec<usize> = (0..logs.row_count()).collect();
-    text.push_str(&to_text(&logs, &rows));
-    let Some(series) = analysis.umdh_of(group).map(Arc::clone) else { return text };
+/// All logs, by process.
+pub(super) fn umdh_report(out: &mut Document, analysis: &Arc<Analysis>, baseline: Option<DumpIdx>) {
+    for group in &analysis.log_groups {
+        group_report(out, analysis, group, baseline);
+    }
+}
+
+fn group_report(out: &mut Document, analysis: &Arc<Analysis>, group: &LogGroup, baseline: Option<DumpIdx>) {
+    out.heading(&format!("UMDH logs of {}", group_name(group)));
+    out.whole_table(&UmdhLogTable::new(Arc::clone(analysis), group));
+    let Some(series) = analysis.umdh_of(group).map(Arc::clone) else { return };
     for line in series_lines(&series) {
-        text.push_str(&format!("  {line}\n"));
+        out.line(&line);
     }
     let naming = naming_of(analysis, group);
     if let Some((from, to)) = log_points(analysis, group, &series, baseline) {
-        text.push_str(&stacks_text(&series, &naming, from, to));
+        write_stacks(out, &series, &naming, from, to);
     }
     for (log, comparison) in &series.comparisons {
         let name = analysis.log(*log).map(|log| log.file.file_name()).unwrap_or_default();
-        text.push_str(&format!("\n  comparison {name}\n"));
+        out.subheading(&format!("comparison {name}"));
         for line in comparison_lines(comparison) {
-            text.push_str(&format!("  {line}\n"));
+            out.line(&line);
         }
         let table = ComparisonTable::of_all(comparison, naming.clone());
         let rows = arrange(&table, "", Some(comparison_table::FIRST_SORT));
-        text.push_str(&first_rows(&table, &rows));
+        write_first_rows(out, &table, &rows);
         if let Some(first) = rows.first() {
-            text.push_str(&format!("  stack {}, innermost first:\n", first + 1));
-            for frame in entry_frames(comparison, *first) {
-                text.push_str(&format!("    {}\n", naming.frame_line(frame)));
-            }
+            out.line(&format!("stack {}, innermost first:", first + 1));
+            let frames: Vec<String> = entry_frames(comparison, *first).map(|frame| naming.frame_line(frame)).collect();
+            out.frames(&frames);
         }
     }
     let problems = group.logs.iter().filter_map(|log| Some((*log, analysis.log(*log)?))).flat_map(|(index, log)| {
         problems_of(log, Some(&series), index).map(move |problem| {
             let kind = problem.kind.word();
-            format!("  {}, {kind}: {}: {}\n", log.file.file_name(), problem.place, problem.text)
+            format!("{}, {kind}: {}: {}", log.file.file_name(), problem.place, problem.text)
         })
     });
-    let problems: String = problems.collect();
+    let problems: Vec<String> = problems.collect();
     if !problems.is_empty() {
-        text.push_str(&format!("\nproblems of logs\n{problems}"));
+        out.heading("problems of logs");
+        problems.iter().for_each(|line| out.line(line));
     }
-    text
 }
 
-fn stacks_text(series: &Arc<UmdhSeries>, naming: &UmdhNaming, from: usize, to: usize) -> String {
+fn write_stacks(out: &mut Document, series: &Arc<UmdhSeries>, naming: &UmdhNaming, from: usize, to: usize) {
     let name = |point: usize| series.points.get(point).map(|point| point_name(point.source)).unwrap_or_default();
-    let mut text = match from == to {
-        true => format!("  stacks in {}\n", name(to)),
-        false => format!("  stacks from {} to {}\n", name(from), name(to)),
-    };
+    out.line(&match from == to {
+        true => format!("stacks in {}", name(to)),
+        false => format!("stacks from {} to {}", name(from), name(to)),
+    });
     let table = UmdhStackTable::of_all(series, naming.clone(), from, to);
     let rows = arrange(&table, "", Some(stack_table::FIRST_SORT));
-    text.push_str(&first_rows(&table, &rows));
-    let Some(first) = rows.first() else { return text };
-    text.push_str(&format!("  stack {}, innermost first:\n", first + 1));
-    for frame in series.frames(*first) {
-        text.push_str(&format!("    {}\n", naming.frame_line(frame)));
-    }
-    if let Some(judgement) = series.judgement(*first) {
-        text.push_str(&format!("    {}\n", judgement_text(&judgement)));
-    }
-    text
+    write_first_rows(out, &table, &rows);
+    let Some(first) = rows.first() else { return };
+    out.line(&format!("stack {}, innermost first:", first + 1));
+    let mut lines: Vec<String> = series.frames(*first).map(|frame| naming.frame_line(frame)).collect();
+    lines.extend(series.judgement(*first).map(|judgement| judgement_text(&judgement)));
+    out.frames(&lines);
 }
 
-fn first_rows(table: &dyn TableModel, rows: &[usize]) -> String {
+fn write_first_rows(out: &mut Document, table: &dyn TableModel, rows: &[usize]) {
     let shown = rows.get(..MOST_STACKS.min(rows.len())).unwrap_or_default();
-    let mut text = to_text(table, shown);
-    if rows.len() > shown.len() {
-        text.push_str(&format!("  and {} more stacks\n", grouped((rows.len() - shown.len()) as u64)));
-    }
-    text
+    out.table(table, shown);
+    out.and_more((rows.len() - shown.len()) as u64, "stack");
 }
 
 /// Names and the rules that every report uses.

@@ -7,14 +7,15 @@ mod dump;
 mod fuzz_corpus;
 #[cfg(feature = "gui")]
 mod gui;
-#[cfg(feature = "gui-images")]
-mod gui_pictures;
 #[cfg(feature = "gui")]
 mod gui_modules;
+#[cfg(feature = "gui-images")]
+mod gui_pictures;
 #[cfg(feature = "gui")]
 mod gui_umdh;
 mod heap;
 mod html;
+mod markdown;
 mod modules;
 mod real;
 mod real_process;

@@ -75,6 +75,7 @@ fn group_html(analysis: &Arc<Analysis>, group: &ProcessGroup, baseline: Option<D
         ("advice", "What to do", findings::advice_list(analysis, &interval, &findings)),
         ("dumps", "Dumps", sections::dumps(analysis, group, baseline)),
         ("threads", "Threads", sections::threads(analysis, &interval)),
+        ("handles", "Handles", sections::handles(analysis, &interval)),
         ("heaps", "Heaps", sections::heaps(analysis, &interval)),
         ("traces", "Stack traces", sections::traces(analysis, &interval)),
         ("address-space", "Address space", sections::address_space(analysis, &interval)),

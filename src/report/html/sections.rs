@@ -7,6 +7,7 @@ use crate::analysis::series::group::ProcessGroup;
 use crate::base::ids::DumpIdx;
 use crate::base::units::grouped;
 use crate::present::dumps::DumpTable;
+use crate::present::handles::HandleTable;
 use crate::present::heaps::heaps_of;
 use crate::present::heaps::summary::heap_summary;
 use crate::present::heaps::verdict::{outstanding_lines, verdict_lines};
@@ -32,6 +33,7 @@ use super::table::table;
 const MOST_DUMPS: usize = 200;
 const MOST_THREADS: usize = 20;
 const MOST_HEAPS: usize = 50;
+const MOST_HANDLE_TYPES: usize = 50;
 const MOST_STACKS: usize = 30;
 /// Stacks whose frames are written out.
 const MOST_FRAMED: usize = 5;
@@ -107,6 +109,12 @@ pub(super) fn threads(analysis: &Arc<Analysis>, interval: &[DumpIdx]) -> String 
         html.push_str(&folded(&title, &listing(&stack_text(main, &symbols, StackForm::CallSites)), true));
     }
     html
+}
+
+/// Open handles by type, where a dump has a list of them.
+pub(super) fn handles(analysis: &Analysis, interval: &[DumpIdx]) -> String {
+    let model = HandleTable::new(analysis, interval.to_vec());
+    if model.has_lists() { whole_table(&model, MOST_HANDLE_TYPES) } else { String::new() }
 }
 
 pub(super) fn heaps(analysis: &Arc<Analysis>, interval: &[DumpIdx]) -> String {
