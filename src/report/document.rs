@@ -14,6 +14,9 @@ pub(super) enum Form {
     Markdown,
 }
 
+/// A line that begins with so many blanks is a command of an advice.
+const COMMAND_BLANKS: usize = 6;
+
 /// A report that is being written.
 pub(super) struct Document {
     form: Form,
@@ -73,15 +76,16 @@ impl Document {
         self.block(line);
     }
 
-    /// Lines of a list; each four blanks in front of a line put it below the one before.
+    /// Lines of a list; each four blanks in front of a line put it below the one before, and six make it a command.
     pub fn block(&mut self, text: &str) {
         for line in text.lines() {
             match self.form {
                 Form::Plain => self.text.push_str(&format!("  {line}\n")),
                 Form::Markdown => {
-                    let depth = line.chars().take_while(|c| *c == ' ').count() / 4;
+                    let blank_count = line.chars().take_while(|c| *c == ' ').count();
                     let line = line.trim_start().trim_start_matches("- ");
-                    self.text.push_str(&format!("{}- {}\n", "  ".repeat(depth), escaped(line)));
+                    let text = if blank_count >= COMMAND_BLANKS { code(line) } else { escaped(line) };
+                    self.text.push_str(&format!("{}- {text}\n", "  ".repeat(blank_count / 4)));
                 }
             }
         }
@@ -201,11 +205,11 @@ fn escaped_word(word: &str) -> String {
 }
 
 fn escaped_part(part: &str) -> String {
-    let lower = part.to_ascii_lowercase();
-    if lower.contains("://") || lower.contains("www.") || lower.contains("mailto:") || part.contains('@') {
-        let fence = "`".repeat(longest_run(part) + 1);
-        let blank = if part.starts_with('`') || part.ends_with('`') { " " } else { "" };
-        return format!("{fence}{blank}{part}{blank}{fence}");
+    if may_be_linked(part) {
+        // What belongs to the sentence stays out of the code.
+        let core = part.trim_start_matches('(').trim_end_matches([',', ';', ':', '.', ')']);
+        let (before, after) = part.split_once(core).unwrap_or(("", ""));
+        return format!("{before}{}{after}", code(core));
     }
     let mut text = String::with_capacity(part.len());
     for c in part.chars() {
@@ -215,6 +219,23 @@ fn escaped_part(part: &str) -> String {
         text.push(c);
     }
     text
+}
+
+/// Text as code, where nothing is made of anything.
+fn code(text: &str) -> String {
+    let fence = "`".repeat(longest_run(text) + 1);
+    let blank = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
+    format!("{fence}{blank}{text}{blank}{fence}")
+}
+
+/// Addresses of pages and mail, mentions, and names with a point, in which some readers see the name of a host. File names are
+/// such names, and look well as code.
+fn may_be_linked(word: &str) -> bool {
+    let letters: Vec<char> = word.chars().collect();
+    let has_host = letters.windows(3).any(|three| {
+        matches!(three, [before, '.', after] if (before.is_alphanumeric() || *before == '-') && after.is_alphabetic())
+    });
+    has_host || word.contains("://") || word.contains('@') || word.to_ascii_lowercase().contains("mailto:")
 }
 
 #[cfg(test)]
@@ -235,6 +256,8 @@ mod tests {
             ("# head\n## head", r"\# head \#\# head"),
             ("see https://example.org/x|y.", "see `https://example.org/x`&#124;y."),
             ("WWW.example.org", "`WWW.example.org`"),
+            ("(e.com).", "(`e.com`)."),
+            ("in ntdll.dll, 3.5 MB", "in `ntdll.dll`, 3.5 MB"),
             ("@somebody", "`@somebody`"),
             ("@`x`", "`` @`x` ``"),
             ("-5.0 MB", r"\-5.0 MB"),

@@ -58,12 +58,14 @@ fn it_has_the_sections_and_tables_of_the_text_report() {
         .filter(|(before, line)| before.is_empty() && !line.is_empty() && !line.starts_with(' '))
         .map(|(_, line)| line.to_lowercase())
         .collect();
-    let of_markdown = markdown.lines().filter_map(|line| line.strip_prefix("## ")).map(str::to_lowercase);
+    // Names with a point stand as code.
+    let plain = |heading: &str| heading.replace('`', "").to_lowercase();
+    let of_markdown = markdown.lines().filter_map(|line| line.strip_prefix("## ")).map(plain);
     // The sentence at the top stands alone in both.
     assert_eq!(of_markdown.collect::<Vec<_>>(), headings.get(1..).expect("sections"));
     assert!(markdown.starts_with("# dumptrend "));
     assert!(check_tables(&markdown) > 30);
-    for words in ["`", "\\`", "gflags /i AllocFree.exe -ust", "148,863"] {
+    for words in ["\\`", "  - `gflags /i AllocFree.exe -ust`", "`AllocFree.exe`", "148,863"] {
         assert!(markdown.contains(words), "{words}");
     }
 }
@@ -155,7 +157,7 @@ fn hostile_names_stay_text() {
         for sign in ['<', '>', '[', ']', '`', '&'] {
             assert!(!without_entities.contains(sign), "{sign} is live in: {line}");
         }
-        for word in ["://", "www.", "@"] {
+        for word in ["://", "www.", ".example", "@"] {
             assert!(!live.contains(word), "{word} is live in: {line}");
         }
     }
