@@ -8,6 +8,7 @@ const UNIX_EPOCH_AS_FILETIME: i128 = 116_444_736_000_000_000;
 
 /// A point in time: nanoseconds since 1970-01-01 UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(into = "i128", try_from = "i128")]
 pub struct UtcTime {
     pub unix_ns: i128,
 }
@@ -59,8 +60,43 @@ impl UtcTime {
 
 /// A point in time on the clock of a machine whose zone is not told: nanoseconds since 1970-01-01 00:00 on that clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(into = "i128", try_from = "i128")]
 pub struct LocalTime {
     pub unix_ns: i128,
+}
+
+/// Times in files are held to the calendar, so that differences of two have room.
+fn of_calendar(unix_ns: i128) -> Result<i128, &'static str> {
+    let is_told = time::OffsetDateTime::from_unix_timestamp_nanos(unix_ns).is_ok();
+    if is_told { Ok(unix_ns) } else { Err("a time that no calendar has") }
+}
+
+impl From<UtcTime> for i128 {
+    fn from(time: UtcTime) -> Self {
+        time.unix_ns
+    }
+}
+
+impl TryFrom<i128> for UtcTime {
+    type Error = &'static str;
+
+    fn try_from(unix_ns: i128) -> Result<Self, Self::Error> {
+        of_calendar(unix_ns).map(|unix_ns| Self { unix_ns })
+    }
+}
+
+impl From<LocalTime> for i128 {
+    fn from(time: LocalTime) -> Self {
+        time.unix_ns
+    }
+}
+
+impl TryFrom<i128> for LocalTime {
+    type Error = &'static str;
+
+    fn try_from(unix_ns: i128) -> Result<Self, Self::Error> {
+        of_calendar(unix_ns).map(|unix_ns| Self { unix_ns })
+    }
 }
 
 impl LocalTime {

@@ -9,7 +9,6 @@ use crate::analysis::snapshot::Snapshot;
 use crate::analysis::thresholds::{MOST_FORETOLD_DAYS, SMALL_FREE_BLOCK_BYTES};
 use crate::base::addr::PointerWidth;
 use crate::base::time::UtcTime;
-use crate::input::image::read_headers;
 use crate::process::regions::State;
 
 /// When something is full.
@@ -158,9 +157,8 @@ fn address_limit(snapshot: &Snapshot) -> Option<u64> {
     if snapshot.pointer_width() == PointerWidth::Bits32 {
         return snapshot.address_space.regions.last().map(|region| region.range.end.0);
     }
-    let image = snapshot.main_peb().filter(|peb| snapshot.is_wow64() && peb.width == PointerWidth::Bits32)?.image_base;
-    let headers = read_headers(&snapshot.dump.memory, image)?;
-    Some(if headers.is_large_address_aware { 4 << 30 } else { 2 << 30 })
+    let is_large_address_aware = snapshot.is_large_address_aware.filter(|_| snapshot.is_wow64())?;
+    Some(if is_large_address_aware { 4 << 30 } else { 2 << 30 })
 }
 
 /// Whether the list of regions goes over the address space without large gaps: some writers leave free memory out in part.

@@ -46,6 +46,8 @@ pub struct Snapshot {
     /// Whether the process is 32-bit on a 64-bit Windows. `None` where the dump does not tell: a dump without TEBs, or one by
     /// a 32-bit tool, which sees only the 32-bit half of either.
     pub wow64: Option<bool>,
+    /// Whether a 32-bit program may use addresses above 2 GB; `None` for others, and where the dump lacks its image.
+    pub is_large_address_aware: Option<bool>,
     pub pebs: Vec<Peb>,
     pub tebs: Vec<Teb>,
     pub threads: Vec<Thread>,
@@ -183,6 +185,7 @@ pub fn take_snapshot_with(mut dump: Dump, search: &SymbolSearch, progress: &Prog
         thread_positions: dump.threads.iter().flatten().enumerate().map(|(at, thread)| (thread.tid, at)).collect(),
         threads: join_threads(&dump),
         wow64,
+        is_large_address_aware: is_large_address_aware(&dump, &pebs),
         pebs,
         tebs,
         heaps,
@@ -192,6 +195,11 @@ pub fn take_snapshot_with(mut dump: Dump, search: &SymbolSearch, progress: &Prog
         problems,
         dump,
     })
+}
+
+fn is_large_address_aware(dump: &Dump, pebs: &[Peb]) -> Option<bool> {
+    let peb = pebs.iter().find(|peb| peb.width == PointerWidth::Bits32)?;
+    Some(read_headers(&dump.memory, peb.image_base)?.is_large_address_aware)
 }
 
 /// Where the module list does not name a module's PDB, its image in the dump may.
