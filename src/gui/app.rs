@@ -62,6 +62,8 @@ pub struct App {
     pub(super) judging: Option<((u64, Vec<DumpIdx>), JobId)>,
     pub(super) is_help_open: bool,
     pub(super) is_about_open: bool,
+    /// Whether the window's size has been held against its monitor's.
+    pub(super) is_fitted: bool,
 }
 
 /// One line in the status bar.
@@ -95,6 +97,7 @@ impl App {
             judging: None,
             is_help_open: false,
             is_about_open: false,
+            is_fitted: false,
             options,
         };
         app.receive_from(ctx, incoming);
@@ -132,7 +135,8 @@ impl App {
 }
 
 impl eframe::App for App {
-    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+    fn logic(&mut self, ctx: &egui::Context, frame: &mut eframe::Frame) {
+        self.dialogs.belong_to(frame);
         self.run_logic(ctx);
     }
 
