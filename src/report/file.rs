@@ -105,7 +105,7 @@ mod tests {
             Err(io::Error::other("no more"))
         });
         assert!(failed.is_err());
-        assert_eq!(fs::read(&path).expect("the file"), b"old");
+        assert_eq!(fs::read_to_string(&path).expect("the file"), "old");
         assert_eq!(names_in(folder.path()), ["report.json"]);
     }
 
@@ -120,10 +120,11 @@ mod tests {
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&pipe, &link).expect("a link");
         for target in [&pipe, &link] {
-            let read_from = pipe.clone();
-            let reader = std::thread::spawn(move || fs::read(read_from));
-            write_whole(target, b"through the pipe").expect("it is written");
-            assert_eq!(reader.join().expect("no panic").expect("it is read"), b"through the pipe");
+            std::thread::scope(|scope| {
+                let reader = scope.spawn(|| fs::read_to_string(&pipe));
+                write_whole(target, b"through the pipe").expect("it is written");
+                assert_eq!(reader.join().expect("no panic").expect("it is read"), "through the pipe");
+            });
         }
         assert!(fs::metadata(&pipe).expect("it is there").file_type().is_fifo());
         assert!(link.is_symlink());
@@ -141,7 +142,7 @@ mod tests {
         std::os::unix::fs::symlink(&file, &link).expect("a link");
         write_whole(&link, b"new").expect("it is written");
         assert!(link.is_symlink());
-        assert_eq!(fs::read(&file).expect("the file"), b"new");
+        assert_eq!(fs::read_to_string(&file).expect("the file"), "new");
         assert_eq!(
             (names_in(folder.path()), names_in(elsewhere.path())),
             (vec!["link".into()], vec!["report.json".into()])
