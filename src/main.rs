@@ -10,7 +10,7 @@ use dumptrend::base::version::VERSION;
 use dumptrend::cli;
 use dumptrend::gui::app::AppOptions;
 use dumptrend::gui::renderer::Renderer;
-use dumptrend::gui::{self, message_box};
+use dumptrend::gui::{self, GuiError, message_box};
 
 /// Shows what grew over a series of Windows process memory dumps, and who did it.
 #[derive(Parser)]
@@ -52,7 +52,8 @@ fn main() -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(error) => error,
     };
-    let failed = format!("{}: {error}", renderer.name());
+    let GuiError::NoDisplay(reason) = &error;
+    let failed = format!("{}: {reason}", renderer.title());
     let is_forced = arguments.renderer.is_some() && arguments.failed.is_empty();
     if !is_forced && renderer.next().is_some_and(|next| start_again(&arguments, next, &failed)) {
         return ExitCode::SUCCESS;
@@ -84,12 +85,19 @@ fn start_again(arguments: &Arguments, renderer: Renderer, failed: &str) -> bool 
 fn no_window_text(earlier: &[String], failed: &str, is_forced: bool) -> String {
     let reasons = earlier.iter().map(String::as_str).chain([failed]).collect::<Vec<_>>().join("\n");
     let advice = if is_forced {
-        "Start dumptrend without --renderer, which tries everything that can draw."
+        "Start dumptrend without --renderer, which tries everything that can draw.".to_owned()
     } else {
-        "Update the graphics driver, or Windows itself on a machine without graphics hardware. Until then \
-         dumptrend-cli gives the same answers on a console: dumptrend-cli report FILES"
+        // No installer puts it where a console finds it by its name.
+        let console_program = std::env::current_exe().unwrap_or_default().with_file_name("dumptrend-cli");
+        format!(
+            "Update the graphics driver; on a machine without graphics hardware update Windows, whose own software device \
+             can draw the window too.\n\nUntil then the console program gives the same answers:\n\"{}\" report FILES",
+            console_program.display()
+        )
     };
-    format!("The window cannot be opened.\n\n{reasons}\n\n{advice}")
+    format!(
+        "The window cannot be opened: nothing that was tried can draw it.\n\n{advice}\n\nWhat was tried:\n{reasons}"
+    )
 }
 
 /// The help or what is wrong with the command line, where the user can see it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf, Prefix};
 
 use crate::base::printable::printable_path;
 use crate::input::umdh;
@@ -32,14 +32,19 @@ pub(super) struct FoundFiles {
 pub(super) fn find_files(inputs: &[PathBuf]) -> FoundFiles {
     let mut found = FoundFiles::default();
     let mut seen = BTreeSet::new();
+    let mut count_on_network = 0;
     for input in inputs {
         let files = if input.is_dir() { files_in_folder(input, &mut found.failures) } else { vec![input.clone()] };
         for file in files {
             let canonical = file.canonicalize().unwrap_or_else(|_| file.clone());
+            let is_far = is_on_network(&canonical);
             if !seen.insert(canonical) {
                 let text = format!("named more than once and used once: {}", printable_path(&file));
                 found.notes.push(Note { text, dumps: Vec::new() });
-            } else if umdh::is_log_file(&file) {
+                continue;
+            }
+            count_on_network += usize::from(is_far);
+            if umdh::is_log_file(&file) {
                 found.logs.push(file);
             } else if is_capsule_file(&file) {
                 found.capsules.push(file);
@@ -48,7 +53,23 @@ pub(super) fn find_files(inputs: &[PathBuf]) -> FoundFiles {
             }
         }
     }
+    if count_on_network > 0 {
+        let files = if count_on_network == 1 { "a file lies" } else { "files lie" };
+        let text = format!(
+            "{files} on a network share and will be read for as long as you look: should its connection break, dumptrend ends; \
+             copy to a local disk first where that may happen"
+        );
+        found.notes.push(Note { text, dumps: Vec::new() });
+    }
     found
+}
+
+/// A canonical path of Windows names the share, also where a drive letter stands for it.
+fn is_on_network(canonical: &Path) -> bool {
+    match canonical.components().next() {
+        Some(Component::Prefix(prefix)) => matches!(prefix.kind(), Prefix::VerbatimUNC(..)),
+        _ => false,
+    }
 }
 
 fn files_in_folder(folder: &Path, failures: &mut Vec<Failure>) -> Vec<PathBuf> {

@@ -122,8 +122,10 @@ pub fn usage_outcome(error: &clap::Error) -> Outcome {
     if error.use_stderr() { Outcome::WrongUse } else { Outcome::Done }
 }
 
-/// Deletes the caches of this user, for the uninstaller.
+/// Deletes the caches of this user and the sample that was looked at, for the uninstaller.
 pub fn forget_caches() -> ExitCode {
+    // It may not be there, and what is left of it the system clears away with its folder.
+    drop(std::fs::remove_dir_all(sample_folder()));
     exit_code(remove_caches().map(|()| Outcome::Done).map_err(CliError::RemoveCaches))
 }
 

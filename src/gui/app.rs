@@ -64,6 +64,8 @@ pub struct App {
     pub(super) is_capsule_wanted: bool,
     pub(super) is_help_open: bool,
     pub(super) is_about_open: bool,
+    /// Whether the window's size has been held against its monitor's.
+    pub(super) is_fitted: bool,
 }
 
 /// One line in the status bar.
@@ -98,6 +100,7 @@ impl App {
             is_capsule_wanted: false,
             is_help_open: false,
             is_about_open: false,
+            is_fitted: false,
             options,
         };
         app.receive_from(ctx, incoming);
@@ -135,7 +138,8 @@ impl App {
 }
 
 impl eframe::App for App {
-    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+    fn logic(&mut self, ctx: &egui::Context, frame: &mut eframe::Frame) {
+        self.dialogs.belong_to(frame);
         self.run_logic(ctx);
     }
 

@@ -32,23 +32,36 @@ pub enum Answer {
 #[derive(Default)]
 pub struct Dialogs {
     open: Option<Receiver<Option<Answer>>>,
+    /// What every dialog is made from: it belongs to the window, and so does not fall behind it.
+    of_window: Option<rfd::FileDialog>,
 }
 
 impl Dialogs {
+    pub fn belong_to(&mut self, window: &eframe::Frame) {
+        // Elsewhere another program shows the dialog.
+        if cfg!(windows) {
+            self.of_window.get_or_insert_with(|| rfd::FileDialog::new().set_parent(window));
+        }
+    }
+
+    fn dialog(&self, title: &str) -> rfd::FileDialog {
+        self.of_window.clone().unwrap_or_default().set_title(title)
+    }
+
     pub fn ask_for_files(&mut self, ctx: &egui::Context) {
-        self.show(ctx, files_dialog("Open dumps"), Purpose::OpenFiles);
+        self.show(ctx, files_of_series(self.dialog("Open dumps")), Purpose::OpenFiles);
     }
 
     pub fn ask_for_more_files(&mut self, ctx: &egui::Context) {
-        self.show(ctx, files_dialog("Add dumps to the series"), Purpose::AddFiles);
+        self.show(ctx, files_of_series(self.dialog("Add dumps to the series")), Purpose::AddFiles);
     }
 
     pub fn ask_for_folder(&mut self, ctx: &egui::Context) {
-        self.show(ctx, rfd::FileDialog::new().set_title("Open a folder of dumps"), Purpose::OpenFolder);
+        self.show(ctx, self.dialog("Open a folder of dumps"), Purpose::OpenFolder);
     }
 
     pub fn ask_where_to_save(&mut self, ctx: &egui::Context, file_name: &str, bytes: Vec<u8>) {
-        let dialog = rfd::FileDialog::new().set_title("Save").set_file_name(file_name);
+        let dialog = self.dialog("Save").set_file_name(file_name);
         self.show(ctx, dialog, Purpose::Save(bytes));
     }
 
@@ -80,15 +93,14 @@ impl Dialogs {
     }
 }
 
-fn files_dialog(title: &str) -> rfd::FileDialog {
+fn files_of_series(dialog: rfd::FileDialog) -> rfd::FileDialog {
     let of_series: Vec<&str> = DUMP_EXTENSIONS.into_iter().chain(LOG_EXTENSIONS).chain([CAPSULE_EXTENSION]).collect();
     // Some dialogs tell letters' cases apart.
     let both_cases = |extensions: &[&str]| -> Vec<String> {
         let upper = extensions.iter().map(|extension| extension.to_uppercase());
         extensions.iter().map(|extension| (*extension).to_owned()).chain(upper).collect()
     };
-    rfd::FileDialog::new()
-        .set_title(title)
+    dialog
         .add_filter("dumps, UMDH logs, case capsules", &both_cases(&of_series))
         .add_filter("process dumps", &both_cases(&DUMP_EXTENSIONS))
         .add_filter("case capsules", &both_cases(&[CAPSULE_EXTENSION]))

@@ -73,6 +73,7 @@ impl App {
         if is_loaded {
             self.screenshots.count_frame(ctx);
         }
+        self.fit_to_monitor(ctx);
         self.note_window_size(ctx);
     }
 
@@ -594,6 +595,18 @@ impl App {
         let gravity = if is_error { Gravity::Failure } else { Gravity::Message };
         self.messages.push(LogEntry { gravity, file: String::new(), place: String::new(), text: text.clone() });
         self.message = Some(Message { text, is_error });
+    }
+
+    /// Once, when the window has its place: one that would reach beyond its monitor or under the taskbar fills the monitor
+    /// instead. The first start on a laptop at 150 % is such a case.
+    fn fit_to_monitor(&mut self, ctx: &egui::Context) {
+        const TASKBAR_HEIGHT: f32 = 48.0;
+        let sizes = ctx.input(|input| Some((input.viewport().outer_rect?.size(), input.viewport().monitor_size?)));
+        let Some((window, monitor)) = sizes.filter(|_| !self.is_fitted) else { return };
+        self.is_fitted = true;
+        if window.x >= monitor.x || window.y > monitor.y - TASKBAR_HEIGHT {
+            ctx.send_viewport_cmd(egui::ViewportCommand::Maximized(true));
+        }
     }
 
     fn note_window_size(&mut self, ctx: &egui::Context) {

@@ -78,15 +78,20 @@ pub fn run(options: AppOptions, renderer: Renderer) -> Result<(), GuiError> {
         )
     }));
     match ended {
-        Ok(result) => result.map_err(|error| GuiError::NoDisplay(reason(&error.to_string()))),
+        Ok(result) => result.map_err(|error| GuiError::NoDisplay(reason(&error))),
         // A driver that is not what it claims to be can end in a panic of the renderer, before there is a window.
         Err(panic) if !is_open.load(Ordering::Relaxed) => Err(GuiError::NoDisplay(panic_text(panic.as_ref()))),
         Err(panic) => resume_unwind(panic),
     }
 }
 
-/// winit puts its own source file before the reason.
-fn reason(text: &str) -> String {
+/// The reason in words: winit puts its own source file before it, the renderers print whole structures.
+fn reason(error: &eframe::Error) -> String {
+    if let eframe::Error::NoGlutinConfigs(_, error) = error {
+        return format!("none of its configurations can draw a window ({error})");
+    }
+    let text = error.to_string();
+    let text = text.trim_end_matches(": {}");
     text.rsplit(".rs:").next().and_then(|rest| rest.split_once(": ")).map_or(text, |(_, reason)| reason).to_owned()
 }
 

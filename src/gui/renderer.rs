@@ -36,6 +36,15 @@ impl Renderer {
         }
     }
 
+    /// What it is to somebody who has to mend it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            #[cfg(windows)]
+            Self::Wgpu => "Direct3D 12 (wgpu)",
+            Self::Glow => "OpenGL (glow)",
+        }
+    }
+
     /// The window's options with this renderer.
     pub(super) fn choose(self, mut options: NativeOptions) -> NativeOptions {
         match self {
