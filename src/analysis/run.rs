@@ -1,6 +1,7 @@
 //! The pipeline in order: files → dumps → snapshots → series → traces → logs → symbols.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -104,7 +105,7 @@ fn open_capsule(found: &mut FoundFiles, progress: &Progress) -> Result<Option<An
         found.failures.push(Failure { path, text });
     }
     let Some(path) = opened else { return Ok(None) };
-    let read = std::fs::read(&path).map_err(CapsuleError::from);
+    let read = read_small_file(&path).map_err(CapsuleError::from);
     match read.and_then(|bytes| read_capsule(path.clone(), &bytes, progress)) {
         Ok(mut analysis) => {
             analysis.failures.append(&mut found.failures);
@@ -117,6 +118,14 @@ fn open_capsule(found: &mut FoundFiles, progress: &Progress) -> Result<Option<An
             Ok(None)
         }
     }
+}
+
+/// A capsule is small, so it is read instead of mapped: it may then vanish while it is looked at.
+fn read_small_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    const MOST_BYTES: u64 = 1 << 30;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Decodes the trace stores of all dumps: the second stage, which reads all of their memory.
