@@ -1,15 +1,18 @@
 //! Points in time: of dumps, which are always UTC, and of logs, which have the clock of a machine without its zone.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// 100 ns intervals between 1601-01-01 (FILETIME's epoch) and 1970-01-01 (Unix's).
 const UNIX_EPOCH_AS_FILETIME: i128 = 116_444_736_000_000_000;
 
 /// A point in time: nanoseconds since 1970-01-01 UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(into = "i128", try_from = "i128")]
+#[serde(transparent)]
 pub struct UtcTime {
+    #[serde(deserialize_with = "of_calendar")]
     pub unix_ns: i128,
 }
 
@@ -60,43 +63,17 @@ impl UtcTime {
 
 /// A point in time on the clock of a machine whose zone is not told: nanoseconds since 1970-01-01 00:00 on that clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(into = "i128", try_from = "i128")]
+#[serde(transparent)]
 pub struct LocalTime {
+    #[serde(deserialize_with = "of_calendar")]
     pub unix_ns: i128,
 }
 
 /// Times in files are held to the calendar, so that differences of two have room.
-fn of_calendar(unix_ns: i128) -> Result<i128, &'static str> {
+fn of_calendar<'de, D: Deserializer<'de>>(source: D) -> Result<i128, D::Error> {
+    let unix_ns = i128::deserialize(source)?;
     let is_told = time::OffsetDateTime::from_unix_timestamp_nanos(unix_ns).is_ok();
-    if is_told { Ok(unix_ns) } else { Err("a time that no calendar has") }
-}
-
-impl From<UtcTime> for i128 {
-    fn from(time: UtcTime) -> Self {
-        time.unix_ns
-    }
-}
-
-impl TryFrom<i128> for UtcTime {
-    type Error = &'static str;
-
-    fn try_from(unix_ns: i128) -> Result<Self, Self::Error> {
-        of_calendar(unix_ns).map(|unix_ns| Self { unix_ns })
-    }
-}
-
-impl From<LocalTime> for i128 {
-    fn from(time: LocalTime) -> Self {
-        time.unix_ns
-    }
-}
-
-impl TryFrom<i128> for LocalTime {
-    type Error = &'static str;
-
-    fn try_from(unix_ns: i128) -> Result<Self, Self::Error> {
-        of_calendar(unix_ns).map(|unix_ns| Self { unix_ns })
-    }
+    if is_told { Ok(unix_ns) } else { Err(D::Error::custom("a time that no calendar has")) }
 }
 
 impl LocalTime {

@@ -4,10 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dumptrend::analysis::capsule::write_capsule;
 use dumptrend::base::addr::Va;
 use dumptrend::base::ids::DumpIdx;
-use dumptrend::base::progress::Progress;
 use dumptrend::base::units::grouped;
 use dumptrend::gui::app::{App, AppOptions};
 use dumptrend::gui::command::Command;
@@ -52,7 +50,7 @@ pub fn sample_window() -> (Window, tempfile::TempDir) {
     (harness, folder)
 }
 
-fn app(harness: &Window) -> &App {
+pub fn app(harness: &Window) -> &App {
     harness.state().as_ref().expect("made in the first frame")
 }
 
@@ -702,37 +700,6 @@ fn a_double_click_on_a_size_lists_its_blocks() {
     harness.get_by_label("All sizes").click();
     harness.run_steps(3);
     assert!(harness.query_by_label(&format!("size {text}")).is_none());
-}
-
-#[test]
-fn a_case_capsule_opens_as_the_session_that_it_was_made_of() {
-    let (harness, folder) = sample_window();
-    let mut bytes = Vec::new();
-    let analysis = &app(&harness).session().analysis;
-    write_capsule(analysis, &Progress::default(), &mut bytes).expect("memory takes it");
-    let path = folder.path().join("case.dumptrend");
-    std::fs::write(&path, bytes).expect("a folder to write to");
-    let judged = |window: &Window| app(window).session().findings().map(|findings| findings.to_vec());
-    let mut reopened = window_on(vec![path]);
-    assert!(judged(&harness).is_some_and(|findings| !findings.is_empty()));
-    assert_eq!(judged(&harness), judged(&reopened));
-    reopened.get_by_label_contains("20 stacks for 148,863 entries");
-    for tab in Tab::ALL {
-        send(&mut reopened, Command::Show(tab));
-        assert!(reopened.query_by_label_contains("being decoded").is_none(), "{}", tab.title());
-    }
-    // Another interval is judged as with the dumps.
-    let interval = Some((DumpIdx(1), DumpIdx(3)));
-    let mut harness = harness;
-    for window in [&mut harness, &mut reopened] {
-        send(window, Command::SetInterval(interval));
-    }
-    assert_eq!(judged(&harness), judged(&reopened));
-    // What only memory tells is said to be absent.
-    send(&mut reopened, Command::Show(Tab::Traces));
-    reopened.get_by_label("dps").click();
-    wait(&mut reopened);
-    reopened.get_by_label_contains("A case capsule holds no memory");
 }
 
 #[test]

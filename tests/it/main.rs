@@ -9,6 +9,8 @@ mod fuzz_corpus;
 #[cfg(feature = "gui")]
 mod gui;
 #[cfg(feature = "gui")]
+mod gui_capsule;
+#[cfg(feature = "gui")]
 mod gui_modules;
 #[cfg(feature = "gui-images")]
 mod gui_pictures;
