@@ -2,8 +2,9 @@
 //!
 //! Each space has its own type, so that an offset cannot be used as an address by mistake.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// A virtual address of the dumped process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
