@@ -175,7 +175,6 @@ fn details_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, snapshot: &Snapshot, row: usize) {
         let line = windbg_line(region, snapshot);
         ui.horizontal(|ui| {
             ui.strong(usage_name(region.usage));
-            ui.weak(usage_hint(region.usage));
             if region.usage == Usage::StackTraceDatabase && ui.small_button("Show its stacks").clicked() {
                 ctx.send(Command::Show(Tab::Traces));
             }
@@ -183,6 +182,7 @@ fn details_ui(ui: &mut Ui, ctx: &ViewCtx<'_>, snapshot: &Snapshot, row: usize) {
                 ctx.send(Command::CopyText(line.clone()));
             }
             ctx.windbg_button(ui, &windbg::address(region.range.start, snapshot.pointer_width()));
+            ui.add(Label::new(RichText::new(usage_hint(region.usage)).weak()).truncate());
         });
         ui.add(Label::new(RichText::new(&line).monospace()).truncate());
         if let Some(base) = region.allocation_base {
