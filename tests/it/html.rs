@@ -43,6 +43,8 @@ fn the_sample_tells_its_story_in_both_reports() {
     let analysis = sample();
     let html = html_report(&analysis, None);
     check_form(&html);
+    // Nothing in the sample needs a substitute, registry files with the line ends of Windows neither.
+    assert!(html.contains("Windows Registry Editor Version 5.00\n") && !html.contains('\u{fffd}'));
     let group = analysis.main_group().expect("a process");
     let judged = findings(&analysis, &group.dumps);
     let line = verdict_line(&judged).expect("a verdict");

@@ -39,9 +39,9 @@ pub(super) fn paragraphs(lines: &[String]) -> String {
     lines.iter().map(|line| paragraph(line)).collect()
 }
 
-/// Fixed-width text, as a debugger prints it.
+/// Fixed-width text, as a debugger prints it. A file for Windows has line ends of its own, which HTML has not.
 pub(super) fn listing(text: &str) -> String {
-    format!("<pre>{}</pre>\n", escaped(text))
+    format!("<pre>{}</pre>\n", escaped(&text.replace("\r\n", "\n")))
 }
 
 /// What is folded up until a reader asks for it; printed in full.
