@@ -2,7 +2,7 @@
 //!
 //! It is JSON under gzip, so that whoever sends one can see with common tools what is in it: a line with the form, then the
 //! analysis. What may hold a secret is left out where its type is defined (`#[serde(skip)]`): memory, command lines,
-//! environments, names of objects; and folders, by [`leave_out`]. Findings are not in it either: they are judged anew from the same
+//! environments, names of objects; and folders, by `leave_out`. Findings are not in it either: they are judged anew from the same
 //! facts, for whatever interval is looked at.
 //!
 //! **Invariant:** what is read takes memory in proportion to the file, and its texts are as safe to show as a dump's.
