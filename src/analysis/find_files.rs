@@ -44,9 +44,10 @@ pub(super) fn find_files(inputs: &[PathBuf]) -> FoundFiles {
                 continue;
             }
             count_on_network += usize::from(is_far);
-            if umdh::is_log_file(&file) {
+            let head = head_of(&file);
+            if umdh::is_log(&head) {
                 found.logs.push(file);
-            } else if is_capsule_file(&file) {
+            } else if is_capsule(&head) {
                 found.capsules.push(file);
             } else {
                 found.dumps.push(file);
@@ -104,22 +105,21 @@ fn files_in_folder(folder: &Path, failures: &mut Vec<Failure>) -> Vec<PathBuf> {
     files
 }
 
-/// Known by its first bytes; a file that cannot be read is none.
-fn is_capsule_file(path: &Path) -> bool {
-    const HEAD_BYTES: u64 = 4 << 10;
+/// As much of a file as tells what it is; nothing of one that cannot be read.
+fn head_of(path: &Path) -> Vec<u8> {
+    let mut head = Vec::new();
     // Opening a pipe would wait for somebody to write to it.
     if !path.is_file() {
-        return false;
+        return head;
     }
-    let mut head = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
-    read.is_ok() && is_capsule(&head)
+    let read = std::fs::File::open(path).and_then(|file| file.take(umdh::HEAD_BYTES as u64).read_to_end(&mut head));
+    read.map_or_else(|_| Vec::new(), |_| head)
 }
 
 /// A text in a folder that is no log is none of our business.
 fn is_wanted(path: &Path) -> bool {
     has_extension(path, &DUMP_EXTENSIONS) && !path.is_dir()
-        || has_extension(path, &LOG_EXTENSIONS) && umdh::is_log_file(path)
+        || has_extension(path, &LOG_EXTENSIONS) && umdh::is_log(&head_of(path))
 }
 
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::analysis::diagnosis::Finding;
 
 use super::diagnosis::{evidence_text, verdict_tone};
-use super::table::{Align, Cell, Column, TableModel};
+use super::table::{Cell, Column, TableModel};
 use super::value::Value;
 
 /// What was judged, in the order of the report.
@@ -13,20 +13,16 @@ pub struct FindingTable {
     findings: Arc<Vec<Finding>>,
 }
 
-const fn words(title: &'static str, width_chars: u16, hint: &'static str) -> Column {
-    Column { title, align: Align::Left, width_chars, hint }
-}
-
 const COLUMNS: [Column; 9] = [
-    words("pattern", 36, "As --fail-on and the JSON report name it"),
-    words("title", 36, "The pattern's name"),
-    words("verdict", 10, "found, ruled out or undecided"),
-    words("confidence", 10, "certain, likely or possible"),
-    words("summary", 60, "In one sentence"),
-    words("subjects", 24, "Threads, heaps or regions that it is about"),
-    words("evidence", 80, "What was seen, in which dump"),
-    words("refuted by", 40, "What would show that the verdict is wrong"),
-    words("next dump", 40, "What the next dump would decide"),
+    Column::words("pattern", 36, "As --fail-on and the JSON report name it"),
+    Column::words("title", 36, "The pattern's name"),
+    Column::words("verdict", 10, "found, ruled out or undecided"),
+    Column::words("confidence", 10, "certain, likely or possible"),
+    Column::words("summary", 60, "In one sentence"),
+    Column::words("subjects", 24, "Threads, heaps or regions that it is about"),
+    Column::words("evidence", 80, "What was seen, in which dump"),
+    Column::words("refuted by", 40, "What would show that the verdict is wrong"),
+    Column::words("next dump", 40, "What the next dump would decide"),
 ];
 
 impl FindingTable {

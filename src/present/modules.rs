@@ -16,7 +16,7 @@ use crate::base::units::{ByteDelta, grouped};
 use crate::input::dump::modules::{ModuleRecord, UnloadedModuleRecord};
 use crate::input::symbols::{SymbolQuality, SymbolTable, windbg_module_name};
 
-use super::table::{Align, Cell, Column, TableModel, Tone};
+use super::table::{Cell, Column, TableModel, Tone};
 use super::value::{ABSENT_TEXT, Value};
 use super::windbg;
 
@@ -33,32 +33,28 @@ pub struct ModuleTable {
     width: PointerWidth,
 }
 
-const fn words(title: &'static str, width_chars: u16, hint: &'static str) -> Column {
-    Column { title, align: Align::Left, width_chars, hint }
-}
-
-const fn number(title: &'static str, width_chars: u16, hint: &'static str) -> Column {
-    Column { title, align: Align::Right, width_chars, hint }
-}
-
 const COLUMNS: [Column; 17] = [
-    words("start", 17, "Where the image begins, in the second dump or where it was last"),
-    words("end", 17, "The first byte behind it"),
-    words("module", 18, "As WinDbg names it"),
-    words("change", 14, "From the first dump to the second"),
-    words("before", 24, "Its base or its build in the first dump, where that was another one"),
-    number("since", 5, "The first dump that has it"),
-    number("until", 5, "The last dump that has it"),
-    number("unloads", 7, "How often the second dump has it among the unloaded modules; Windows remembers the last 64"),
-    number("size", 9, "Of the whole image"),
-    number("committed", 9, "Committed memory of the image in the second dump"),
-    number("Δ committed", 10, "Second dump less first"),
-    words("version", 16, "File version"),
-    words("timestamp", 9, "TimeDateStamp; newer linkers write a hash of the image there"),
-    words("symbols", 8, "pdb, exports alone, or none"),
-    words("PDB", 16, "The name that the image gives"),
-    words("PDB id", 34, "GUID and age, as a symbol store names the folder"),
-    words("path", 40, "As the dump has it"),
+    Column::words("start", 17, "Where the image begins, in the second dump or where it was last"),
+    Column::words("end", 17, "The first byte behind it"),
+    Column::words("module", 18, "As WinDbg names it"),
+    Column::words("change", 14, "From the first dump to the second"),
+    Column::words("before", 24, "Its base or its build in the first dump, where that was another one"),
+    Column::number("since", 5, "The first dump that has it"),
+    Column::number("until", 5, "The last dump that has it"),
+    Column::number(
+        "unloads",
+        7,
+        "How often the second dump has it among the unloaded modules; Windows remembers the last 64",
+    ),
+    Column::number("size", 9, "Of the whole image"),
+    Column::number("committed", 9, "Committed memory of the image in the second dump"),
+    Column::number("Δ committed", 10, "Second dump less first"),
+    Column::words("version", 16, "File version"),
+    Column::words("timestamp", 9, "TimeDateStamp; newer linkers write a hash of the image there"),
+    Column::words("symbols", 8, "pdb, exports alone, or none"),
+    Column::words("PDB", 16, "The name that the image gives"),
+    Column::words("PDB id", 34, "GUID and age, as a symbol store names the folder"),
+    Column::words("path", 40, "As the dump has it"),
 ];
 
 /// The word for a change.

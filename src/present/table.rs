@@ -18,6 +18,18 @@ pub struct Column {
     pub hint: &'static str,
 }
 
+impl Column {
+    /// Of texts.
+    pub const fn words(title: &'static str, width_chars: u16, hint: &'static str) -> Self {
+        Self { title, align: Align::Left, width_chars, hint }
+    }
+
+    /// Of numbers, which stand under each other from the right.
+    pub const fn number(title: &'static str, width_chars: u16, hint: &'static str) -> Self {
+        Self { title, align: Align::Right, width_chars, hint }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Align {
     Left,

@@ -20,7 +20,6 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,7 +42,7 @@ use kind::{Mark, mark_of};
 use lines::{Lines, Place};
 
 /// As much as is looked at to know a log.
-const HEAD_BYTES: usize = 16 << 10;
+pub const HEAD_BYTES: usize = 16 << 10;
 /// Lines in front of the first known one that are passed over: a tool's banner.
 const MOST_UNKNOWN_LINES: u32 = 2;
 /// Different stacks of one log that are kept, those with most bytes; the others are counted.
@@ -96,16 +95,6 @@ pub enum UmdhError {
         printable_path(path)
     )]
     NotALog { path: PathBuf },
-}
-
-/// Whether the first lines of a file are those of a UMDH log. A file that cannot be read is none.
-pub fn is_log_file(path: &Path) -> bool {
-    if !path.is_file() {
-        return false;
-    }
-    let mut head = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head));
-    read.is_ok() && is_log(&head)
 }
 
 /// Whether `bytes` begin as a UMDH log does.

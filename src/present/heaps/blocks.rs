@@ -57,22 +57,18 @@ pub struct BlockTable {
     pub left_out_count: u64,
 }
 
-const fn column(title: &'static str, width_chars: u16, hint: &'static str) -> Column {
-    Column { title, align: Align::Right, width_chars, hint }
-}
-
 const COLUMNS: [Column; 6] = [
-    column("HEAP_ENTRY", 17, "Where the block begins: its header"),
-    column("size", 9, "The whole block, in hexadecimal"),
-    column("UserPtr", 17, "What the program has: where its memory begins"),
-    column("UserSize", 9, "What the program asked for, in hexadecimal"),
+    Column::number("HEAP_ENTRY", 17, "Where the block begins: its header"),
+    Column::number("size", 9, "The whole block, in hexadecimal"),
+    Column::number("UserPtr", 17, "What the program has: where its memory begins"),
+    Column::number("UserSize", 9, "What the program asked for, in hexadecimal"),
     Column {
         title: "state",
         align: Align::Left,
         width_chars: 12,
         hint: "busy, free, and which part of the heap it is of",
     },
-    column("trace", 17, "The record of the stack that allocated it (gflags +ust)"),
+    Column::number("trace", 17, "The record of the stack that allocated it (gflags +ust)"),
 ];
 
 impl BlockTable {

@@ -7,7 +7,7 @@ use crate::analysis::series::shape::Shape;
 use crate::base::units::ByteDelta;
 use crate::process::heap::DecodedHeap;
 
-use crate::present::table::{Align, Cell, Column, Sort, TableModel, Tone};
+use crate::present::table::{Cell, Column, Sort, TableModel, Tone};
 use crate::present::traces::stack_table::StackInterval;
 use crate::present::value::Value;
 use crate::present::windbg;
@@ -23,32 +23,24 @@ pub struct HeapTable {
 /// The largest comes first.
 pub const FIRST_SORT: Sort = Sort { column: 5, descending: true };
 
-const fn column(title: &'static str, width_chars: u16, hint: &'static str) -> Column {
-    Column { title, align: Align::Right, width_chars, hint }
-}
-
-const fn words(title: &'static str, width_chars: u16, hint: &'static str) -> Column {
-    Column { title, align: Align::Left, width_chars, hint }
-}
-
 const COLUMNS: [Column; 17] = [
-    column("heap", 17, "The heap's handle, which is its address"),
-    words("kind", 9, "NT heap, segment heap (Windows 10 and later) or page heap"),
-    column("flags", 8, "_HEAP.Flags"),
-    words("shape", 10, "What its committed memory does over the compared dumps"),
-    words("trend", 8, "Committed memory in each dump of the series"),
-    column("commit", 9, "Committed memory of its segments (Counters.TotalMemoryCommitted), in the second dump"),
-    column("Δ commit", 9, "Second dump less first, virtual blocks included"),
-    column("in use", 9, "What the program asked for and holds, front end and virtual blocks included"),
-    column("blocks", 9, "Blocks that the program holds"),
-    column("Δ in use", 9, "Second dump less first"),
-    column("free", 9, "TotalFreeSize: in the heap's own lists of free blocks"),
-    column("frag.", 6, "External fragmentation: free share of the committed memory"),
-    column("reserve", 9, "Reserved and committed memory of its segments"),
-    column("UCR", 5, "Uncommitted ranges"),
-    column("virt. blocks", 10, "Blocks with an allocation of their own"),
-    column("lock cont.", 9, "Lock collisions since the heap was made; WinDbg prints it in hexadecimal"),
-    words("front end", 8, "LFH: low-fragmentation heap. L: lookaside lists (XP, 2003)"),
+    Column::number("heap", 17, "The heap's handle, which is its address"),
+    Column::words("kind", 9, "NT heap, segment heap (Windows 10 and later) or page heap"),
+    Column::number("flags", 8, "_HEAP.Flags"),
+    Column::words("shape", 10, "What its committed memory does over the compared dumps"),
+    Column::words("trend", 8, "Committed memory in each dump of the series"),
+    Column::number("commit", 9, "Committed memory of its segments (Counters.TotalMemoryCommitted), in the second dump"),
+    Column::number("Δ commit", 9, "Second dump less first, virtual blocks included"),
+    Column::number("in use", 9, "What the program asked for and holds, front end and virtual blocks included"),
+    Column::number("blocks", 9, "Blocks that the program holds"),
+    Column::number("Δ in use", 9, "Second dump less first"),
+    Column::number("free", 9, "TotalFreeSize: in the heap's own lists of free blocks"),
+    Column::number("frag.", 6, "External fragmentation: free share of the committed memory"),
+    Column::number("reserve", 9, "Reserved and committed memory of its segments"),
+    Column::number("UCR", 5, "Uncommitted ranges"),
+    Column::number("virt. blocks", 10, "Blocks with an allocation of their own"),
+    Column::number("lock cont.", 9, "Lock collisions since the heap was made; WinDbg prints it in hexadecimal"),
+    Column::words("front end", 8, "LFH: low-fragmentation heap. L: lookaside lists (XP, 2003)"),
 ];
 
 impl HeapTable {

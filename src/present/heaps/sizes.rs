@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::analysis::series::heaps::SeriesHeaps;
 use crate::base::addr::{PointerWidth, Va};
-use crate::present::table::{Align, Cell, Column, Sort, TableModel, Tone};
+use crate::present::table::{Cell, Column, Sort, TableModel, Tone};
 use crate::present::value::Value;
 use crate::process::heap::totals::{BlockTotals, SizeCount};
 
@@ -25,18 +25,14 @@ struct SizeRow {
 /// What takes most comes first.
 pub const FIRST_SORT: Sort = Sort { column: 2, descending: true };
 
-const fn column(title: &'static str, width_chars: u16, hint: &'static str) -> Column {
-    Column { title, align: Align::Right, width_chars, hint }
-}
-
 const COLUMNS: [Column; 7] = [
-    column("block size", 10, "The whole block, with its header: in hexadecimal, as WinDbg shows sizes"),
-    column("in use", 9, "Blocks of this size that the program holds"),
-    column("bytes", 9, "What these take, headers included"),
-    column("Δ blocks", 9, "Second dump less first"),
-    column("Δ bytes", 10, "Second dump less first"),
-    column("free", 9, "Blocks of this size that can be handed out again"),
-    column("free bytes", 9, "What these take"),
+    Column::number("block size", 10, "The whole block, with its header: in hexadecimal, as WinDbg shows sizes"),
+    Column::number("in use", 9, "Blocks of this size that the program holds"),
+    Column::number("bytes", 9, "What these take, headers included"),
+    Column::number("Δ blocks", 9, "Second dump less first"),
+    Column::number("Δ bytes", 10, "Second dump less first"),
+    Column::number("free", 9, "Blocks of this size that can be handed out again"),
+    Column::number("free bytes", 9, "What these take"),
 ];
 
 impl SizeTable {
@@ -117,7 +113,7 @@ impl AllSizesTable {
             let before = totals(&history.positions, from).filter(|_| from != to);
             Some((history.base, history.width, SizeTable::new(totals(&history.positions, to)?, before)))
         });
-        let heap = column("heap", 17, "The heap's handle, which is its address");
+        let heap = Column::number("heap", 17, "The heap's handle, which is its address");
         Self { heaps: heaps.collect(), columns: std::iter::once(heap).chain(COLUMNS).collect() }
     }
 }

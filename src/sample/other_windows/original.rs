@@ -23,7 +23,7 @@ use crate::sample::allocfree::live_stack::Site;
 use crate::sample::allocfree::modules::ProcessModule;
 use crate::sample::error::SampleError;
 use crate::sample::heap_trace_log::HeapTraceLog;
-use crate::sample::umdh_log::{LogBlock, LogHeap, LogModule, Tools, UmdhLog};
+use crate::sample::umdh_log::{FluctuatingBlocks, LogHeap, LogModule, Tools, UmdhLog};
 
 /// Four dumps of some 200 MB, 600 MB, 1.4 GB and 3.9 GB: so many zones. The times are those of the first thread, which is the
 /// busy one before the others join it.
@@ -102,37 +102,23 @@ const TURNS: [usize; 4] = [0, 2, 3, 0];
 const LOGGED_STACK_COUNT: u32 = 24;
 /// Local time is two hours ahead.
 const LOCAL_OFFSET_SECONDS: u32 = 2 * 3600;
-/// The first block lies behind the heap's head; overhead is header, prefix and second header, and what is missing to 10h.
-const FIRST_BLOCK_OFFSET: u64 = 0x1_0000;
-const OVERHEAD_BYTES: u64 = 0x30;
 
 /// The UMDH log that was taken with the dump at `moment`. An id is the address of the stack's record in the heap trace log.
 pub fn umdh_log(moment: &OtherMoment) -> UmdhLog {
     let modules = modules();
     let maker = StackMaker::new(&modules, around, INNERMOST);
     let dump = ORIGINAL_MOMENTS.iter().position(|other| other == moment).unwrap_or(0);
-    let turn = TURNS.get(dump).copied().unwrap_or(0);
-    let is_last = dump + 1 == TURNS.len();
+    let fluctuating = FluctuatingBlocks {
+        counts: &BLOCK_COUNTS,
+        turn: TURNS.get(dump).copied().unwrap_or(0),
+        first_bytes: 0x180,
+        bytes_per_stack: 0x48,
+        // In the end each stack has a little less than in the beginning.
+        less_bytes: if dump + 1 == TURNS.len() { 0x10 } else { 0 },
+    };
     let ids = trace_log(moment).places(LOGGED_STACK_COUNT, |number| maker.stack(number));
-    let mut va = MAIN_HEAP.0 + FIRST_BLOCK_OFFSET;
-    let mut blocks = Vec::new();
-    for ((number, stack), id) in (0_usize..).zip(0..LOGGED_STACK_COUNT).zip(ids) {
-        let count = BLOCK_COUNTS.get((number + turn) % BLOCK_COUNTS.len()).copied().unwrap_or(1);
-        for block in 0..count {
-            // In the end each stack has a little less than in the beginning.
-            let less = u64::from(is_last && block == 0) * 0x10;
-            let requested_bytes = 0x180 + 0x48 * number as u64 + 0x20 * block - less;
-            let all_bytes = (requested_bytes + OVERHEAD_BYTES).next_multiple_of(0x10);
-            blocks.push(LogBlock {
-                requested_bytes,
-                overhead_bytes: all_bytes - requested_bytes,
-                va: Va(va),
-                trace_id: id.0,
-                frames: maker.stack(stack),
-            });
-            va += all_bytes;
-        }
-    }
+    let with_ids = (0..LOGGED_STACK_COUNT).zip(ids).map(|(stack, id)| (id.0, maker.stack(stack)));
+    let blocks = fluctuating.blocks(MAIN_HEAP, with_ids);
     UmdhLog {
         tools: Tools::Ten,
         local_unix_seconds: DAY_UNIX_SECONDS + moment.second_of_day + LOCAL_OFFSET_SECONDS,

@@ -5,7 +5,7 @@
 //! Windows 7 look. Overhead is 30h and what is missing to a multiple of 10h: header, a prefix with the pointer to the trace,
 //! and a second header.
 
-use super::{LogBlock, LogHeap, LogModule, Tools, UmdhLog};
+use super::{FluctuatingBlocks, LogBlock, LogHeap, LogModule, Tools, UmdhLog};
 use crate::base::addr::Va;
 use crate::sample::allocfree::figures::{DATABASE_BUCKETS, LOCAL_OFFSET_SECONDS, Moment, ProcessRun};
 use crate::sample::allocfree::logged_stacks::{entries_bytes, logged_stacks};
@@ -18,9 +18,6 @@ const BLOCK_COUNTS: [u64; 6] = [3, 1, 4, 2, 5, 2];
 const TURNS: [usize; 6] = [0, 2, 4, 1, 3, 0];
 /// Entries of the run's warm-up, which come before the first cycle of all twenty stacks.
 const WARM_UP_ENTRIES: u64 = 63;
-/// The first entry of a heap lies behind its tables.
-const FIRST_BLOCK_OFFSET: u64 = 0x1_0000;
-const OVERHEAD_BYTES: u64 = 0x30;
 
 /// The log that was taken with the dump at `moment`, the `position`th of the series, from 0.
 pub fn allocfree_log(run: &ProcessRun, moment: &Moment, position: usize) -> UmdhLog {
@@ -47,28 +44,16 @@ pub fn allocfree_log(run: &ProcessRun, moment: &Moment, position: usize) -> Umdh
 }
 
 fn blocks(run: &ProcessRun, stacks: &[Vec<Va>], heap: Va, position: usize) -> Vec<LogBlock> {
-    let turn = TURNS.get(position).copied().unwrap_or(0);
-    let is_last = position + 1 == TURNS.len();
-    let mut va = heap.0 + FIRST_BLOCK_OFFSET;
-    let mut blocks = Vec::new();
-    for (number, frames) in stacks.iter().enumerate() {
-        let count = BLOCK_COUNTS.get((number + turn) % BLOCK_COUNTS.len()).copied().unwrap_or(1);
-        for block in 0..count {
-            // In the end each stack has a little less than in the beginning.
-            let less = u64::from(is_last && block == 0) * 8;
-            let requested_bytes = 0x40 + 0x18 * number as u64 + 0x20 * block - less;
-            let all_bytes = (requested_bytes + OVERHEAD_BYTES).next_multiple_of(0x10);
-            blocks.push(LogBlock {
-                requested_bytes,
-                overhead_bytes: all_bytes - requested_bytes,
-                va: Va(va),
-                trace_id: trace_id(run, number),
-                frames: frames.clone(),
-            });
-            va += all_bytes;
-        }
-    }
-    blocks
+    let fluctuating = FluctuatingBlocks {
+        counts: &BLOCK_COUNTS,
+        turn: TURNS.get(position).copied().unwrap_or(0),
+        first_bytes: 0x40,
+        bytes_per_stack: 0x18,
+        // In the end each stack has a little less than in the beginning.
+        less_bytes: if position + 1 == TURNS.len() { 8 } else { 0 },
+    };
+    let with_ids = stacks.iter().enumerate().map(|(number, frames)| (trace_id(run, number), frames.clone()));
+    fluctuating.blocks(heap, with_ids)
 }
 
 /// The address of the entry that the first whole cycle made for a stack: foo2 to foo20, then foo1, whose stack is number 0.

@@ -77,6 +77,44 @@ pub struct LogBlock {
     pub frames: Vec<Va>,
 }
 
+/// Blocks that become more and fewer from log to log: the same counts in turn, each log beginning elsewhere among them.
+#[derive(Clone, Copy, Debug)]
+pub struct FluctuatingBlocks<'a> {
+    /// How many blocks a stack has, in turn.
+    pub counts: &'a [u64],
+    /// Where in that turn this log is.
+    pub turn: usize,
+    /// What the first block of the first stack asked for; each next stack's asked for `bytes_per_stack` more.
+    pub first_bytes: u64,
+    pub bytes_per_stack: u64,
+    /// What each stack has less than in the beginning.
+    pub less_bytes: u64,
+}
+
+impl FluctuatingBlocks<'_> {
+    /// The blocks of some stacks, each with its id, in a heap. The first lies behind the heap's head; overhead is header,
+    /// prefix and second header, and what is missing to 10h.
+    pub fn blocks(&self, heap: Va, stacks: impl IntoIterator<Item = (u64, Vec<Va>)>) -> Vec<LogBlock> {
+        const FIRST_BLOCK_OFFSET: u64 = 0x1_0000;
+        const OVERHEAD_BYTES: u64 = 0x30;
+        let mut va = heap.0 + FIRST_BLOCK_OFFSET;
+        let mut blocks = Vec::new();
+        for (number, (trace_id, frames)) in stacks.into_iter().enumerate() {
+            let count = self.counts.get((number + self.turn) % self.counts.len()).copied().unwrap_or(1);
+            for block in 0..count {
+                let less_bytes = if block == 0 { self.less_bytes } else { 0 };
+                let requested_bytes =
+                    self.first_bytes + self.bytes_per_stack * number as u64 + 0x20 * block - less_bytes;
+                let all_bytes = (requested_bytes + OVERHEAD_BYTES).next_multiple_of(0x10);
+                let overhead_bytes = all_bytes - requested_bytes;
+                blocks.push(LogBlock { requested_bytes, overhead_bytes, va: Va(va), trace_id, frames: frames.clone() });
+                va += all_bytes;
+            }
+        }
+        blocks
+    }
+}
+
 impl UmdhLog {
     /// The file's text.
     pub fn text(&self) -> String {
